@@ -1,0 +1,87 @@
+package wire
+
+import "time"
+
+// Pong answers PathPing.
+type Pong struct {
+	Terminal string    `json:"terminal"`
+	Time     time.Time `json:"time"` // the county's clock
+}
+
+// Health is what a terminal tells of itself, every few minutes and when
+// something changes. It holds nothing about residents.
+type Health struct {
+	Terminal  string    `json:"terminal"`
+	At        time.Time `json:"at"`
+	StartedAt time.Time `json:"started_at"`
+	BootID    string    `json:"boot_id"`
+	Version   string    `json:"version"`   // of the program
+	Catalogue string    `json:"catalogue"` // version in use
+	Demo      bool      `json:"demo"`
+	Devices   []Device  `json:"devices"`
+	Queue     Queue     `json:"queue"`
+	Disk      Disk      `json:"disk"`
+	// ClockOffset is the county's time minus the terminal's, milliseconds.
+	ClockOffset int64   `json:"clock_offset_ms"`
+	Faults      []Fault `json:"faults,omitempty"`
+	// Refused counts downlink objects refused since the program started.
+	Refused int64 `json:"refused_changes"`
+}
+
+// Device is the condition of one device; the words are device.Health's.
+type Device struct {
+	Kind     string           `json:"kind"`
+	Name     string           `json:"name"`
+	State    string           `json:"state"` // ready, low, busy, absent, fault, unknown
+	Code     string           `json:"code,omitempty"`
+	Cause    string           `json:"cause,omitempty"`
+	Remedy   string           `json:"remedy,omitempty"`
+	Detail   string           `json:"detail,omitempty"`
+	Demo     bool             `json:"demo"`
+	Since    time.Time        `json:"since"`
+	Counters map[string]int64 `json:"counters,omitempty"`
+}
+
+// Queue is in = done + waiting + attention.
+type Queue struct {
+	Total     int        `json:"total"`
+	Waiting   int        `json:"waiting"`
+	Sent      int        `json:"sent"`
+	Done      int        `json:"done"`
+	Attention int        `json:"attention"`
+	Oldest    *time.Time `json:"oldest,omitempty"` // save time of the oldest unsent case
+}
+
+// Disk is the room left on the data disk.
+type Disk struct {
+	FreeBytes  int64 `json:"free_bytes"`
+	VaultBytes int64 `json:"vault_bytes"`
+}
+
+// Fault is something a person should look at; it becomes a ticket under the
+// 13710 rules.
+type Fault struct {
+	Code   string    `json:"code"`
+	Text   string    `json:"text"`   // plain Chinese
+	Level  int       `json:"level"`  // 1 whole terminal, 2 main job hindered, 3 one device, 4 supplies
+	Since  time.Time `json:"since"`  //
+	Detail string    `json:"detail"` // technical
+}
+
+// HealthReply acknowledges a report.
+type HealthReply struct {
+	Time time.Time `json:"time"` // the county's clock
+}
+
+// CheckpointPut carries one signed checkpoint of the operation log, a signed
+// note (golang.org/x/mod/sumdb/note text form) as kiosk/oplog makes it.
+type CheckpointPut struct {
+	Note string `json:"note"`
+}
+
+// CheckpointReply carries the same note with the county's signature line
+// added.
+type CheckpointReply struct {
+	Note string `json:"note"`
+	Size int64  `json:"size"` // largest size the county has seen
+}
