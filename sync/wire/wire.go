@@ -118,4 +118,3 @@ func ParseDigest(s string) ([]byte, error) {
 // Checksum writes the value of HeaderUploadChecksum for a chunk's SHA-256; see
 // ParseChecksum.
 func Checksum(sum [32]byte) string { return "sha256 " + b64(sum[:]) }
-
