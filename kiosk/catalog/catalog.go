@@ -6,9 +6,16 @@
 // A Catalogue is immutable after loading and safe for concurrent use.
 package catalog
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Catalogue is one checked version.
 type Catalogue struct {
 	Version  string // e.g. "2026.11.1"; never goes back
+	Date     string // YYYY-MM-DD of the version
+	Sources  []string
 	Services []Service
 	Codes    map[string]CodeList
 	Agent    []Field // the shared 代办人 block
@@ -38,15 +45,19 @@ type Service struct {
 	Fields     []Field    `json:"fields"`
 	LimitDays  int        `json:"time_limit_days"` // working days, 0 = at once
 	LimitBasis string     `json:"time_limit_basis"`
-	Result     string     `json:"result"`
-	Self       bool       `json:"self_service"`
-	Mode       string     `json:"mode"`
-	Kind       Kind       `json:"kind"`
-	AgentOK    bool       `json:"agent_allowed"`
-	Risk       Risk       `json:"risk"`
-	Notes      string     `json:"notes"`
-	NameStatus string     `json:"name_status"`
-	Popular    int        `json:"popular"` // order on the tiles, lower first
+	// LimitStatus says how firm the limit is; a draft one is shown with
+	// "以县人社局公布为准".
+	LimitStatus LimitStatus `json:"time_limit_status"`
+	Notice      []string    `json:"notice"` // plain sentences for the notice page, read aloud
+	Result      string      `json:"result"`
+	Self        bool        `json:"self_service"`
+	Mode        string      `json:"mode"`
+	Kind        Kind        `json:"kind"`
+	AgentOK     bool        `json:"agent_allowed"`
+	Risk        Risk        `json:"risk"`
+	Notes       string      `json:"notes"`
+	NameStatus  string      `json:"name_status"`
+	Popular     int         `json:"popular"` // order on the tiles, lower first
 }
 
 // Kind of service.
@@ -56,6 +67,16 @@ type Kind string
 const (
 	Apply Kind = "apply" // makes a case
 	Ask   Kind = "query" // answers from upstream or a dated local copy
+)
+
+// LimitStatus tells where a time limit comes from.
+type LimitStatus string
+
+// Limit statuses.
+const (
+	LimitStatutory LimitStatus = "statutory" // a law or regulation names it
+	LimitPublished LimitStatus = "published" // a published guide names it
+	LimitDraft     LimitStatus = "draft"     // ours, until the county publishes one
 )
 
 // Risk grade (社会保险经办条例 37).
@@ -70,12 +91,18 @@ const (
 
 // Material is one thing to bring or capture.
 type Material struct {
-	Name     string       `json:"name"`
-	Kind     MaterialKind `json:"kind"`
-	Required bool         `json:"required"`
-	Note     string       `json:"note"`
-	Field    string       `json:"field,omitempty"` // the doc_scan or photo field that captures it, "" = captured as material
+	Name      string       `json:"name"`
+	Kind      MaterialKind `json:"kind"`
+	Required  bool         `json:"required"`
+	Note      string       `json:"note"`
+	Field     string       `json:"field,omitempty"`      // the doc_scan or photo field that captures it, "" = captured as material
+	VisibleIf string       `json:"visible_if,omitempty"` // when it is asked for; "" = always
+
+	visible Cond
 }
+
+// VisibleWhen returns the parsed visible_if.
+func (m *Material) VisibleWhen() Cond { return m.visible }
 
 // MaterialKind tells how a material is given.
 type MaterialKind string
@@ -150,7 +177,8 @@ type Field struct {
 type Code struct {
 	Code  string `json:"code"`
 	Label string `json:"label"`
-	Note  string `json:"note,omitempty"` // small second line: 政府补 60 元
+	Note  string `json:"note,omitempty"`  // small second line: 政府补 60 元
+	Needs string `json:"needs,omitempty"` // what must be there so that it is offered: NeedsFace, NeedsBackend
 }
 
 // CodeList is a named list of choices.
@@ -172,5 +200,6 @@ func (c *Catalogue) ByCategory(cat Category) []*Service {
 			out = append(out, &c.Services[i])
 		}
 	}
+	slices.SortStableFunc(out, func(a, b *Service) int { return cmp.Compare(a.Popular, b.Popular) })
 	return out
 }

@@ -1,5 +1,7 @@
 package catalog
 
+import "regexp"
+
 // Rules are a field's checks, in the catalogue's own names.
 type Rules struct {
 	Pattern    string  `json:"pattern,omitempty"` // RE2
@@ -33,4 +35,39 @@ type Rules struct {
 	Background string  `json:"bg,omitempty"`
 	Ratio      string  `json:"ratio,omitempty"`
 	Face       int     `json:"face,omitempty"`
+
+	// Parsed by the loader, so that nobody parses them twice.
+	pattern           *regexp.Regexp
+	min, max          Bound
+	required, visible Cond
+	preset, warnIf    string
 }
+
+// Names of checks for Rules.Rule.
+const (
+	RuleName       = "cn_name" // a Chinese name, "·" allowed
+	RuleIDNumber   = "gb11643" // citizen ID number
+	RuleCreditCode = "gb32100" // unified social credit code
+	RuleLuhn       = "luhn"    // check digit of bank card numbers
+	LevelWarn      = "warn"    // Rules.Level: tell, do not stop
+	RoleClerk      = "clerk"   // Rules.Role: only staff may fill it
+)
+
+// Regexp returns the compiled pattern, nil when there is none.
+func (r *Rules) Regexp() *regexp.Regexp { return r.pattern }
+
+// Bounds returns the parsed min and max; either may be zero.
+func (r *Rules) Bounds() (lo, hi Bound) { return r.min, r.max }
+
+// RequiredWhen returns the parsed required_if.
+func (r *Rules) RequiredWhen() Cond { return r.required }
+
+// VisibleWhen returns the parsed visible_if.
+func (r *Rules) VisibleWhen() Cond { return r.visible }
+
+// Preset returns the default as text, "" when there is none. DefaultRegion
+// stands for the service point's own division code.
+func (r *Rules) Preset() string { return r.preset }
+
+// WarnCode returns the choice that is worth a warning, "" when there is none.
+func (r *Rules) WarnCode() string { return r.warnIf }
