@@ -151,11 +151,14 @@ type SealedFile struct {
 // fsync, rename, fsync directory), then case row, timeline, outbox row,
 // operation-log record and tree state in one transaction.
 type Submission struct {
-	Case     Case
-	Envelope []byte // case key enveloped to the county's SM2 key
-	Body     []byte // sealed body
-	Files    []SealedFile
-	Actor    Actor
+	Case         Case
+	KeyID        string // ID of the county key that the envelope is made out to
+	Envelope     []byte // case key enveloped to the county's SM2 key
+	Body         []byte // sealed body
+	Files        []SealedFile
+	Actor        Actor
+	Verification resident.Verification // how the claim was verified, for the log
+	Confirmed    bool                  // the resident confirmed on screen
 	// LogPrivate is the sealed personal part of the log record; only its
 	// digest is committed to by the record.
 	LogPrivate []byte
@@ -211,6 +214,7 @@ type Item struct {
 	Reason   string // last failure in plain words, "" if none
 	Detail   string // technical
 	SavedAt  time.Time
+	KeyID    string // ID of the county key that Envelope is made out to
 	Body     []byte // sealed body and envelope, filled by Lease
 	Envelope []byte
 	Digest   []byte
