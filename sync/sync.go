@@ -72,8 +72,9 @@ type Store interface {
 	Delete(ctx context.Context, key string) error             // no error when absent
 	Keys(ctx context.Context, prefix string) ([]string, error)
 
-	// Checkpoint signs the operation log as it is now.
-	Checkpoint(ctx context.Context) ([]byte, error)
+	// Checkpoint signs the operation log as it is now and proves that it only
+	// grew since size since (0 = no proof wanted): an RFC 6962 consistency proof.
+	Checkpoint(ctx context.Context, since int64) (note []byte, proof [][]byte, err error)
 	// Countersign keeps a checkpoint that the county signed too.
 	Countersign(ctx context.Context, note []byte) error
 }

@@ -1,6 +1,10 @@
 package wire
 
-import "time"
+import (
+	"time"
+
+	"cunban/kiosk/seal"
+)
 
 // Pong answers PathPing.
 type Pong struct {
@@ -74,9 +78,40 @@ type HealthReply struct {
 }
 
 // CheckpointPut carries one signed checkpoint of the operation log, a signed
-// note (golang.org/x/mod/sumdb/note text form) as kiosk/oplog makes it.
+// note (golang.org/x/mod/sumdb/note text form) as kiosk/oplog makes it, and the
+// proof that the log only grew since the county signed it last.
 type CheckpointPut struct {
 	Note string `json:"note"`
+	// Since is the size of the largest checkpoint that the terminal has back
+	// with the county's signature; 0 = none.
+	Since int64 `json:"since,omitempty"`
+	// Proof is the RFC 6962 consistency proof (hashes of SM3) from size Since
+	// to the note's size. Empty when Since is 0 or equal to the note's size.
+	Proof [][]byte `json:"proof,omitempty"`
+}
+
+// Limits of a consistency proof: one hash per level of a tree of 2^63 leaves,
+// twice.
+const maxProof = 128
+
+// Validate checks the shape; whether the proof holds is kiosk/oplog's to say.
+func (c CheckpointPut) Validate() error {
+	switch {
+	case c.Note == "":
+		return invalid("checkpoint without a note")
+	case c.Since < 0:
+		return invalid("checkpoint since %d", c.Since)
+	case c.Since == 0 && len(c.Proof) > 0:
+		return invalid("proof without the size it begins at")
+	case len(c.Proof) > maxProof:
+		return invalid("proof of %d hashes", len(c.Proof))
+	}
+	for i, h := range c.Proof {
+		if len(h) != seal.DigestSize {
+			return invalid("hash %d of the proof has %d bytes", i, len(h))
+		}
+	}
+	return nil
 }
 
 // CheckpointReply carries the same note with the county's signature line
