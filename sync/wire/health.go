@@ -88,11 +88,18 @@ type CheckpointPut struct {
 	// Proof is the RFC 6962 consistency proof (hashes of SM3) from size Since
 	// to the note's size. Empty when Since is 0 or equal to the note's size.
 	Proof [][]byte `json:"proof,omitempty"`
+	// PublicKey is the key that signs this terminal's log, SubjectPublicKeyInfo
+	// in DER. The county keeps the first one that arrives over the terminal's
+	// own certificate; another one later is refused (log-signature).
+	PublicKey []byte `json:"public_key,omitempty"`
 }
 
 // Limits of a consistency proof: one hash per level of a tree of 2^63 leaves,
 // twice.
 const maxProof = 128
+
+// maxPublicKey bounds a SubjectPublicKeyInfo; that of SM2 has 91 bytes.
+const maxPublicKey = 512
 
 // Validate checks the shape; whether the proof holds is kiosk/oplog's to say.
 func (c CheckpointPut) Validate() error {
@@ -103,6 +110,8 @@ func (c CheckpointPut) Validate() error {
 		return invalid("checkpoint since %d", c.Since)
 	case c.Since == 0 && len(c.Proof) > 0:
 		return invalid("proof without the size it begins at")
+	case len(c.PublicKey) > maxPublicKey:
+		return invalid("public key of %d bytes", len(c.PublicKey))
 	case len(c.Proof) > maxProof:
 		return invalid("proof of %d hashes", len(c.Proof))
 	}
@@ -115,7 +124,9 @@ func (c CheckpointPut) Validate() error {
 }
 
 // CheckpointReply carries the same note with the county's signature line
-// added.
+// added. When Since is smaller than what the county signed last (its answer got
+// lost), it carries that last note again instead: keep it, and hand in the next
+// one with a proof from its size.
 type CheckpointReply struct {
 	Note string `json:"note"`
 	Size int64  `json:"size"` // largest size the county has seen
