@@ -1,0 +1,283 @@
+// Package config reads the terminal's configuration file. It exists so that a
+// technician who mistypes a key is told the file, the line and what is allowed,
+// instead of a terminal that quietly runs with something else.
+//
+// It guarantees: an unknown key, a key given twice and a value of the wrong
+// kind are errors that name their line; every key that is not given has a
+// documented default; nothing in the file is a secret (keys live elsewhere).
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Config is the whole file.
+type Config struct {
+	// Data is the folder of vault and scans. Required.
+	Data string `yaml:"data"`
+	// Upstream is the county's address, https://host[:port].
+	Upstream string `yaml:"upstream"`
+	// PortalProbe is a plain http address that answers 204, to tell a login
+	// page from a wrong certificate. "" = do not ask.
+	PortalProbe string `yaml:"portal_probe"`
+	// Serial is the terminal's serial number, to which enrolment codes are bound.
+	Serial  string  `yaml:"serial"`
+	Devices Devices `yaml:"devices"`
+	// Keys are the places to look for the disk key, in order.
+	Keys []Key `yaml:"keys"`
+	// Screen is for screens that do not tell their size.
+	Screen Screen `yaml:"screen"`
+	Waits  Waits  `yaml:"waits"`
+	Office Office `yaml:"office"`
+	// MinFree is the room below which no new case begins.
+	MinFreeMB int `yaml:"min_free_mb"`
+	// UploadRateKB limits scans on the line, kilobytes per second; 0 = no limit.
+	UploadRateKB int `yaml:"upload_rate_kb"`
+}
+
+// Devices says what is plugged in. "auto" looks for it, "off" leaves it out.
+type Devices struct {
+	CardReader string `yaml:"card_reader"` // auto, off, or part of the reader's name
+	IDReader   string `yaml:"id_reader"`   // off, or a serial device file
+	Scanner    string `yaml:"scanner"`     // auto, off, or a SANE device name
+	SaneConfig string `yaml:"sane_config"` // folder with dll.conf, "" = the system's
+	PageFolder string `yaml:"page_folder"` // "" = none
+	Printer    string `yaml:"printer"`     // off, or an ipp:// or http:// address
+	Speech     string `yaml:"speech"`      // auto, off, or a folder for sound files
+}
+
+// Key is one key source.
+type Key struct {
+	Kind string `yaml:"kind"` // file, usb, exec, systemd
+	Path string `yaml:"path"` // file or program
+	Name string `yaml:"name"` // credential name (systemd)
+}
+
+// Screen holds the width of the lit area in millimetres; 0 asks the screen.
+type Screen struct {
+	WidthMM int `yaml:"width_mm"`
+}
+
+// Waits in seconds; 0 takes the built-in value.
+type Waits struct {
+	Idle      int `yaml:"idle"`
+	IdleLarge int `yaml:"idle_large"`
+	Ask       int `yaml:"ask"`
+	Cover     int `yaml:"cover"`
+}
+
+// Office is what papers and pages say about the service point; the county's
+// settings replace it when they come.
+type Office struct {
+	County         string `yaml:"county"`
+	Address        string `yaml:"address"`
+	Hours          string `yaml:"hours"`
+	Person         string `yaml:"person"`
+	PersonPhone    string `yaml:"person_phone"`
+	ConsultPhone   string `yaml:"consult_phone"`
+	ComplaintPhone string `yaml:"complaint_phone"`
+}
+
+// Default is what holds where the file says nothing.
+func Default() Config {
+	return Config{
+		Devices:   Devices{CardReader: "auto", IDReader: "off", Scanner: "auto", Printer: "off", Speech: "auto"},
+		Keys:      []Key{{Kind: "file"}},
+		Office:    Office{County: "芮城县人力资源和社会保障局", Hours: "工作日 8:00—12:00，14:30—18:00", ConsultPhone: "12333"},
+		MinFreeMB: 200,
+	}
+}
+
+// Fault is one thing wrong in the file.
+type Fault struct {
+	File    string
+	Line    int
+	Text    string
+	Allowed string
+}
+
+func (f Fault) Error() string {
+	s := fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Text)
+	if f.Allowed != "" {
+		s += " (allowed: " + f.Allowed + ")"
+	}
+	return s
+}
+
+// Load reads the file and checks it whole; the error holds every Fault.
+// Relative paths count from the file's folder.
+func Load(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	return Parse(b, path)
+}
+
+// Parse is Load on bytes; name is the file's for messages.
+func Parse(b []byte, name string) (Config, error) {
+	c := Default()
+	f, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		return Config{}, syntax(name, err)
+	}
+	var faults []error
+	for _, d := range f.Docs {
+		if d.Body != nil {
+			faults = append(faults, keys(name, d.Body, reflect.TypeOf(c), "")...)
+		}
+	}
+	if len(faults) > 0 {
+		return Config{}, errors.Join(faults...)
+	}
+	if len(strings.TrimSpace(string(b))) > 0 {
+		if err := yaml.Unmarshal(b, &c); err != nil {
+			return Config{}, syntax(name, err)
+		}
+	}
+	if err := c.check(name, f); err != nil {
+		return Config{}, err
+	}
+	dir := filepath.Dir(name)
+	for _, p := range []*string{&c.Data, &c.Devices.PageFolder, &c.Devices.SaneConfig} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	for i := range c.Keys {
+		if p := &c.Keys[i].Path; *p == "" && c.Keys[i].Kind == "file" {
+			*p = filepath.Join(c.Data, "disk.key")
+		} else if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	return c, nil
+}
+
+// syntax turns the library's error into a fault with its line.
+func syntax(name string, err error) error {
+	var y yaml.Error
+	if errors.As(err, &y) && y.GetToken() != nil {
+		return Fault{File: name, Line: y.GetToken().Position.Line, Text: y.GetMessage()}
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// keys finds keys that do not exist, with what does at that place.
+func keys(name string, n ast.Node, t reflect.Type, at string) (faults []error) {
+	switch t.Kind() {
+	case reflect.Struct:
+		var pairs []*ast.MappingValueNode
+		switch m := n.(type) {
+		case *ast.MappingNode:
+			pairs = m.Values
+		case *ast.MappingValueNode:
+			pairs = []*ast.MappingValueNode{m}
+		case *ast.NullNode:
+			return nil
+		default:
+			return []error{Fault{File: name, Line: n.GetToken().Position.Line, Text: fmt.Sprintf("%s must hold keys", place(at)), Allowed: strings.Join(fields(t), ", ")}}
+		}
+		for _, p := range pairs {
+			key := p.Key.GetToken().Value
+			i := slices.Index(fields(t), key)
+			if i < 0 {
+				faults = append(faults, Fault{File: name, Line: p.Key.GetToken().Position.Line,
+					Text: fmt.Sprintf("unknown key %q in %s", key, place(at)), Allowed: strings.Join(fields(t), ", ")})
+				continue
+			}
+			faults = append(faults, keys(name, p.Value, t.Field(i).Type, strings.TrimPrefix(at+"."+key, "."))...)
+		}
+	case reflect.Slice:
+		if s, ok := n.(*ast.SequenceNode); ok {
+			for _, v := range s.Values {
+				faults = append(faults, keys(name, v, t.Elem(), at)...)
+			}
+		}
+	}
+	return faults
+}
+
+func place(at string) string {
+	if at == "" {
+		return "the file"
+	}
+	return at
+}
+
+func fields(t reflect.Type) []string {
+	out := make([]string, t.NumField())
+	for i := range out {
+		out[i] = t.Field(i).Tag.Get("yaml")
+	}
+	return out
+}
+
+// KeyKinds are the kinds of key source.
+var KeyKinds = []string{"file", "usb", "exec", "systemd"}
+
+func (c Config) check(name string, f *ast.File) error {
+	var faults []error
+	bad := func(path, text, allowed string) {
+		faults = append(faults, Fault{File: name, Line: lineOf(f, path), Text: text, Allowed: allowed})
+	}
+	if c.Data == "" {
+		bad("$.data", "data is missing", "a folder")
+	}
+	if c.Upstream != "" {
+		if u, err := url.Parse(c.Upstream); err != nil || u.Scheme != "https" || u.Host == "" {
+			bad("$.upstream", fmt.Sprintf("upstream %q is not an address", c.Upstream), "https://host[:port]")
+		}
+	}
+	if p := c.Devices.Printer; p != "off" {
+		if u, err := url.Parse(p); err != nil || !slices.Contains([]string{"ipp", "ipps", "http", "https"}, u.Scheme) || u.Host == "" {
+			bad("$.devices.printer", fmt.Sprintf("printer %q is not an address", p), "off, ipp://host[:port]/path, http://host[:port]/path")
+		}
+	}
+	for i, k := range c.Keys {
+		if !slices.Contains(KeyKinds, k.Kind) {
+			bad(fmt.Sprintf("$.keys[%d].kind", i), fmt.Sprintf("key source %q", k.Kind), strings.Join(KeyKinds, ", "))
+		}
+	}
+	if len(c.Keys) == 0 {
+		bad("$.keys", "no key source", strings.Join(KeyKinds, ", "))
+	}
+	for _, n := range []struct {
+		path string
+		v    int
+	}{{"$.waits.idle", c.Waits.Idle}, {"$.waits.idle_large", c.Waits.IdleLarge}, {"$.waits.ask", c.Waits.Ask},
+		{"$.waits.cover", c.Waits.Cover}, {"$.min_free_mb", c.MinFreeMB}, {"$.upload_rate_kb", c.UploadRateKB}, {"$.screen.width_mm", c.Screen.WidthMM}} {
+		if n.v < 0 {
+			bad(n.path, strings.TrimPrefix(n.path, "$.")+" is negative", "0 or more")
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// lineOf finds the line of a path, 1 when it is not in the file.
+func lineOf(f *ast.File, path string) int {
+	p, err := yaml.PathString(path)
+	if err != nil {
+		return 1
+	}
+	n, err := p.FilterFile(f)
+	if err != nil || n == nil {
+		return 1
+	}
+	return n.GetToken().Position.Line
+}
+
+// Seconds turns a wait of the file into a duration.
+func Seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestFaultsNameFileLineAndWhatIsAllowed(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"unknown key":        {"data: d\nuptsream: https://x\n", `k.yaml:2: unknown key "uptsream" in the file (allowed: data, upstream`},
+		"unknown deep key":   {"data: d\ndevices:\n  card_reader: auto\n  cam: x\n", `k.yaml:4: unknown key "cam" in devices (allowed: card_reader, id_reader`},
+		"key in a list":      {"data: d\nkeys:\n  - kind: file\n    pth: x\n", `k.yaml:4: unknown key "pth" in keys (allowed: kind, path, name)`},
+		"wrong kind":         {"data: d\nmin_free_mb: viel\n", "k.yaml:2: "},
+		"not YAML":           {"data: d\n  x: [\n", "k.yaml:"},
+		"no data":            {"upstream: https://x\n", "k.yaml:1: data is missing"},
+		"plain http":         {"data: d\nupstream: http://x\n", `k.yaml:2: upstream "http://x" is not an address`},
+		"key source":         {"data: d\nkeys:\n  - kind: hope\n", `k.yaml:3: key source "hope" (allowed: file, usb, exec, systemd)`},
+		"printer":            {"data: d\ndevices:\n  printer: hp\n", `k.yaml:3: printer "hp" is not an address`},
+		"negative":           {"data: d\nwaits:\n  idle: -1\n", "k.yaml:3: waits.idle is negative"},
+		"scalar for a map":   {"data: d\ndevices: yes please\n", "k.yaml:2: devices must hold keys"},
+		"key given twice":    {"data: d\ndata: e\n", "k.yaml:2: "},
+		"empty":              {"", "data is missing"},
+		"two faults at once": {"dat: d\nupstrem: x\n", `k.yaml:2: unknown key "upstrem"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(tc.text), "k.yaml")
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("got %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestDefaultsAndPaths(t *testing.T) {
+	c, err := Parse([]byte("data: d\n"), "/etc/cunban/k.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Data != "/etc/cunban/d" || c.Keys[0].Path != "/etc/cunban/d/disk.key" || c.Devices.CardReader != "auto" {
+		t.Fatalf("%+v", c)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("data: d\nkeys:\n  - kind: file\n"))
+	f.Add([]byte("a: &x [*x]\n"))
+	f.Fuzz(func(t *testing.T, b []byte) { _, _ = Parse(b, "k.yaml") })
+}
