@@ -1,0 +1,230 @@
+package oplog
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"cunban/kiosk/seal"
+)
+
+// CountyName is the signer name of the county's countersignature.
+const CountyName = "cunban/county"
+
+// Origin is the origin line and signer name of a terminal's log.
+func Origin(terminal string) string { return "cunban/" + terminal }
+
+// ErrCheckpoint means that a note is not a checkpoint, or not signed by whom
+// it should be.
+var ErrCheckpoint = errors.New("not a signed log checkpoint")
+
+// MaxNote is the longest checkpoint note, bytes.
+const MaxNote = 16 << 10
+
+// Checkpoint is the size and root of a log at a moment.
+type Checkpoint struct {
+	Origin string
+	Size   int64
+	Root   []byte
+}
+
+// Text is the signed text (C2SP tlog-checkpoint): origin, size in decimal,
+// root in base64, each on a line.
+func (c Checkpoint) Text() string {
+	return c.Origin + "\n" + strconv.FormatInt(c.Size, 10) + "\n" + base64.StdEncoding.EncodeToString(c.Root) + "\n"
+}
+
+// ParseCheckpoint reads what Text wrote, in that one form; it checks no
+// signature. Errors: ErrCheckpoint.
+func ParseCheckpoint(text string) (Checkpoint, error) {
+	f := strings.Split(text, "\n")
+	if len(f) != 4 || f[3] != "" || f[0] == "" {
+		return Checkpoint{}, fmt.Errorf("%w: not three lines", ErrCheckpoint)
+	}
+	size, err := strconv.ParseInt(f[1], 10, 64)
+	if err != nil || size < 0 {
+		return Checkpoint{}, fmt.Errorf("%w: size %.30q", ErrCheckpoint, f[1])
+	}
+	root, err := base64.StdEncoding.DecodeString(f[2])
+	if err != nil || len(root) != HashSize {
+		return Checkpoint{}, fmt.Errorf("%w: root", ErrCheckpoint)
+	}
+	c := Checkpoint{f[0], size, root}
+	if c.Text() != text {
+		return Checkpoint{}, fmt.Errorf("%w: not the canonical form", ErrCheckpoint)
+	}
+	return c, nil
+}
+
+// Signature type of C2SP signed-note: 0xff, then a name of our own, then the
+// key. A signature line holds base64 of the key id (4 bytes) and the SM2
+// signature (GB/T 32918.2 with SM3 and the default user id, ASN.1 DER) of the
+// note's text. The key id is the beginning of
+//
+//	SM3(signer name ‖ 0x0A ‖ 0xff ‖ "cunban SM2-SM3 v1" ‖ SubjectPublicKeyInfo)
+const (
+	algOwn   = 0xff
+	algName  = "cunban SM2-SM3 v1"
+	keyIDLen = 4
+)
+
+func keyID(name string, key *seal.PublicKey) uint32 {
+	return binary.BigEndian.Uint32(seal.Digest([]byte(name), []byte{'\n', algOwn}, []byte(algName), key.DER())[:keyIDLen])
+}
+
+// signer is a note.Signer with an SM2 key.
+type signer struct {
+	rand io.Reader
+	name string
+	key  *seal.PrivateKey
+}
+
+func (s signer) Name() string                    { return s.name }
+func (s signer) KeyHash() uint32                 { return keyID(s.name, s.key.Public()) }
+func (s signer) Sign(msg []byte) ([]byte, error) { return s.key.Sign(s.rand, msg) }
+
+// verifier is a note.Verifier with an SM2 key.
+type verifier struct {
+	name string
+	key  *seal.PublicKey
+}
+
+func (v verifier) Name() string                { return v.name }
+func (v verifier) KeyHash() uint32             { return keyID(v.name, v.key) }
+func (v verifier) Verify(msg, sig []byte) bool { return v.key.Verify(msg, sig) }
+
+// NewSigner and NewVerifier make a note.Signer and note.Verifier of an SM2
+// key, for whoever works with notes directly.
+func NewSigner(rand io.Reader, name string, key *seal.PrivateKey) note.Signer {
+	return signer{rand, name, key}
+}
+
+// NewVerifier makes a note.Verifier of an SM2 key.
+func NewVerifier(name string, key *seal.PublicKey) note.Verifier { return verifier{name, key} }
+
+// SignCheckpoint makes a signed note of a checkpoint; name is the signer's,
+// for a terminal the origin. Errors: ErrCheckpoint for a checkpoint that
+// cannot be written.
+func SignCheckpoint(rand io.Reader, c Checkpoint, name string, key *seal.PrivateKey) ([]byte, error) {
+	text := c.Text()
+	if _, err := ParseCheckpoint(text); err != nil {
+		return nil, fmt.Errorf("sign checkpoint: %w", err)
+	}
+	msg, err := note.Sign(&note.Note{Text: text}, signer{rand, name, key})
+	if err != nil {
+		return nil, fmt.Errorf("sign checkpoint %d of %s: %w", c.Size, c.Origin, err)
+	}
+	return msg, nil
+}
+
+// OpenCheckpoint returns the checkpoint of a note that the named signer's key
+// signed. Other signatures are not looked at. Errors: ErrCheckpoint.
+func OpenCheckpoint(msg []byte, name string, key *seal.PublicKey) (Checkpoint, error) {
+	if key == nil {
+		return Checkpoint{}, fmt.Errorf("%w: no key of %q to check with", ErrCheckpoint, name)
+	}
+	n, err := openNote(msg, note.VerifierList(verifier{name, key}))
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return ParseCheckpoint(n.Text)
+}
+
+// PeekCheckpoint reads a note without checking any signature: to learn whose
+// it is. Errors: ErrCheckpoint.
+func PeekCheckpoint(msg []byte) (Checkpoint, error) {
+	n, err := unverified(msg)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return ParseCheckpoint(n.Text)
+}
+
+// Countersign adds a signature line to a note, which keeps those it has. The
+// caller checked it before (OpenCheckpoint, VerifyConsistency). Errors:
+// ErrCheckpoint.
+func Countersign(rand io.Reader, msg []byte, name string, key *seal.PrivateKey) ([]byte, error) {
+	n, err := unverified(msg)
+	if err != nil {
+		return nil, fmt.Errorf("countersign: %w", err)
+	}
+	if _, err := ParseCheckpoint(n.Text); err != nil {
+		return nil, fmt.Errorf("countersign: %w", err)
+	}
+	out, err := note.Sign(n, signer{rand, name, key})
+	if err != nil {
+		return nil, fmt.Errorf("countersign: %w", err)
+	}
+	return out, nil
+}
+
+func openNote(msg []byte, known note.Verifiers) (*note.Note, error) {
+	if len(msg) > MaxNote {
+		return nil, fmt.Errorf("%w: %d bytes", ErrCheckpoint, len(msg))
+	}
+	n, err := note.Open(msg, known)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	return n, nil
+}
+
+func unverified(msg []byte) (*note.Note, error) {
+	_, err := openNote(msg, note.VerifierList())
+	var u *note.UnverifiedNoteError
+	if errors.As(err, &u) {
+		return u.Note, nil
+	}
+	if err == nil {
+		err = ErrCheckpoint // cannot be: nobody is known
+	}
+	return nil, err
+}
+
+// checkpointOf opens a note with any of the terminal's keys, whose name is the
+// note's own origin, and tells whether one of the county's keys signed too.
+func checkpointOf(msg []byte, terminal, county []*seal.PublicKey) (c Checkpoint, countersigned bool, err error) {
+	c, err = PeekCheckpoint(msg)
+	if err != nil {
+		return Checkpoint{}, false, err
+	}
+	var known []note.Verifier
+	ids := map[string]bool{}
+	for _, k := range terminal {
+		if id := c.Origin + k.ID(); !ids[id] {
+			ids[id] = true
+			known = append(known, verifier{c.Origin, k})
+		}
+	}
+	for _, k := range county {
+		if id := CountyName + k.ID(); !ids[id] {
+			ids[id] = true
+			known = append(known, verifier{CountyName, k})
+		}
+	}
+	n, err := openNote(msg, note.VerifierList(known...))
+	if err != nil {
+		return Checkpoint{}, false, err
+	}
+	own := false
+	for _, s := range n.Sigs {
+		own = own || s.Name == c.Origin
+		countersigned = countersigned || s.Name == CountyName
+	}
+	if !own {
+		return Checkpoint{}, false, fmt.Errorf("%w: %s did not sign it", ErrCheckpoint, c.Origin)
+	}
+	return c, countersigned, nil
+}
+
+// noteLines splits a note for the export; the note ends in a newline.
+func noteLines(msg []byte) [][]byte {
+	return bytes.Split(bytes.TrimSuffix(msg, []byte("\n")), []byte("\n"))
+}
