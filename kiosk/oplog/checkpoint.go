@@ -100,14 +100,14 @@ func (v verifier) Name() string                { return v.name }
 func (v verifier) KeyHash() uint32             { return keyID(v.name, v.key) }
 func (v verifier) Verify(msg, sig []byte) bool { return v.key.Verify(msg, sig) }
 
-// NewSigner and NewVerifier make a note.Signer and note.Verifier of an SM2
-// key, for whoever works with notes directly.
-func NewSigner(rand io.Reader, name string, key *seal.PrivateKey) note.Signer {
+// NoteSigner makes a note.Signer of an SM2 key, for whoever works with notes
+// directly.
+func NoteSigner(rand io.Reader, name string, key *seal.PrivateKey) note.Signer {
 	return signer{rand, name, key}
 }
 
-// NewVerifier makes a note.Verifier of an SM2 key.
-func NewVerifier(name string, key *seal.PublicKey) note.Verifier { return verifier{name, key} }
+// NoteVerifier makes a note.Verifier of an SM2 key.
+func NoteVerifier(name string, key *seal.PublicKey) note.Verifier { return verifier{name, key} }
 
 // SignCheckpoint makes a signed note of a checkpoint; name is the signer's,
 // for a terminal the origin. Errors: ErrCheckpoint for a checkpoint that
@@ -194,6 +194,9 @@ func checkpointOf(msg []byte, terminal, county []*seal.PublicKey) (c Checkpoint,
 	c, err = PeekCheckpoint(msg)
 	if err != nil {
 		return Checkpoint{}, false, err
+	}
+	if c.Origin == CountyName {
+		return Checkpoint{}, false, fmt.Errorf("%w: a log cannot be the county's", ErrCheckpoint)
 	}
 	var known []note.Verifier
 	ids := map[string]bool{}
