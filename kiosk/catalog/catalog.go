@@ -178,7 +178,7 @@ type Code struct {
 	Code  string `json:"code"`
 	Label string `json:"label"`
 	Note  string `json:"note,omitempty"`  // small second line: 政府补 60 元
-	Needs string `json:"needs,omitempty"` // what must be there so that it is offered: NeedsFace, NeedsBackend
+	Needs string `json:"needs,omitempty"` // what must be there so that it is offered: NeedsFace, NeedsPINPad, NeedsBackend
 }
 
 // CodeList is a named list of choices.

@@ -83,6 +83,11 @@ func (l *loader) field(n *node, before []Field) Field {
 func (l *loader) fieldCodes(owner, n *node, f *Field) {
 	needs := f.Type == Select || f.Type == MultiSelect
 	switch {
+	case n != nil && f.Type == Bool: // words for yes and no
+		f.Codes = l.codeItems(n, n)
+		if len(f.Codes) != 2 || f.Codes[0].Code != "1" || f.Codes[1].Code != "0" {
+			l.fail(n, "codes of a bool", "first 1 (yes), then 0 (no)")
+		}
 	case n == nil && needs:
 		l.fail(owner, "a %s must have codes", "the name of a code list, or an array of codes", f.Type)
 	case n == nil:
@@ -113,37 +118,38 @@ func (l *loader) listNames() string {
 
 // ruleTypes says on which types a rule makes sense; nil means on all.
 var ruleTypes = map[string][]FieldType{
-	"pattern":     {Text, IDNo, Phone, BankCard, PIN, Region6, Region12, VoiceText},
-	"rule":        {Text, IDNo, BankCard, VoiceText},
-	"min":         {Number, Money, Date, Month, Year},
-	"max":         {Number, Money, Date, Month, Year},
-	"max_len":     {Text, VoiceText},
-	"max_items":   {MultiSelect},
-	"min_pages":   {DocScan, Photo},
-	"max_pages":   {DocScan, Photo},
-	"min_strokes": {Signature},
-	"min_rows":    {Table},
-	"max_rows":    {Table},
-	"columns":     {Table},
-	"equals":      {Text, IDNo, Phone, Date, PIN, BankCard},
-	"ge":          {Number, Money, Date, Month, Year},
-	"must":        {Consent},
-	"must_equal":  {Select, Bool},
-	"warn_if":     {Select},
-	"default":     nil,
-	"endpoint":    {BackendSelect},
-	"workday":     {Date},
-	"not_weak":    {PIN},
-	"never_store": {PIN},
-	"liveness":    {Face},
-	"role":        {Bool, Select},
-	"bg":          {Photo},
-	"ratio":       {Photo},
-	"face":        {Photo},
-	"required_if": nil,
-	"visible_if":  nil,
-	"msg":         nil,
-	"level":       nil,
+	"pattern":         {Text, IDNo, Phone, BankCard, PIN, Region6, Region12, VoiceText},
+	"rule":            {Text, IDNo, BankCard, VoiceText},
+	"min":             {Number, Money, Date, Month, Year},
+	"max":             {Number, Money, Date, Month, Year},
+	"max_len":         {Text, VoiceText},
+	"max_items":       {MultiSelect},
+	"min_pages":       {DocScan, Photo},
+	"max_pages":       {DocScan, Photo},
+	"min_strokes":     {Signature},
+	"min_rows":        {Table},
+	"max_rows":        {Table},
+	"columns":         {Table},
+	"equals":          {Text, IDNo, Phone, Date, PIN, BankCard},
+	"ge":              {Number, Money, Date, Month, Year},
+	"must":            {Consent},
+	"must_equal":      {Select, Bool},
+	"warn_if":         {Select},
+	"default":         nil,
+	"endpoint":        {BackendSelect},
+	"workday":         {Date},
+	"not_weak":        {PIN},
+	"never_store":     {PIN},
+	"liveness":        {Face},
+	"role":            {Bool, Select},
+	"bg":              {Photo},
+	"ratio":           {Photo},
+	"face":            {Photo},
+	"required_if":     nil,
+	"visible_if":      nil,
+	"msg":             nil,
+	"assume_from_age": {Select, Bool},
+	"level":           nil,
 }
 
 func (l *loader) rules(n *node, f *Field, before []Field) Rules {
@@ -170,6 +176,7 @@ func (l *loader) rules(n *node, f *Field, before []Field) Rules {
 		NotWeak: l.boolean(n, m, "not_weak", false), NeverStore: l.boolean(n, m, "never_store", false),
 		Liveness: l.boolean(n, m, "liveness", false), Background: l.text(n, m, "bg", false),
 		Ratio: l.text(n, m, "ratio", false), Face: l.integer(m, "face", 0, 9),
+		AssumeFromAge: l.integer(m, "assume_from_age", 1, 120),
 	}
 	if m["rule"] != nil {
 		r.Rule = oneOf(l, n, m, "rule", RuleName, RuleIDNumber, RuleCreditCode, RuleLuhn)
@@ -204,6 +211,9 @@ func (l *loader) rules(n *node, f *Field, before []Field) Rules {
 		field := l.at.field
 		r.Columns = l.fields(c)
 		l.at.field = field
+	}
+	if r.AssumeFromAge > 0 && r.preset == "" {
+		l.fail(m["assume_from_age"], "assume_from_age without a default", "")
 	}
 	if f.Type == BackendSelect && r.Endpoint == "" {
 		l.fail(n, "a backend_select must name its endpoint", "")

@@ -240,6 +240,7 @@ func (l *loader) codeList(n *node) CodeList {
 // Needs are what a choice may need so that it is offered.
 const (
 	NeedsFace    = "face"    // a camera for faces on this terminal
+	NeedsPINPad  = "pinpad"  // a PIN pad on this terminal
 	NeedsBackend = "backend" // only when upstream answered with it
 )
 
@@ -250,7 +251,7 @@ func (l *loader) codeItems(owner, n *node) []Code {
 		m := l.object(it, "a code", "code", "label", "note", "needs")
 		c := Code{Code: l.text(it, m, "code", true), Label: l.text(it, m, "label", true), Note: l.text(it, m, "note", false)}
 		if m["needs"] != nil {
-			c.Needs = oneOf(l, it, m, "needs", NeedsFace, NeedsBackend)
+			c.Needs = oneOf(l, it, m, "needs", NeedsFace, NeedsPINPad, NeedsBackend)
 		}
 		if c.Code != "" && !condVal.MatchString(c.Code) {
 			l.fail(it, "code %q has characters that conditions cannot name", "letters, digits, . _ -", c.Code)

@@ -35,6 +35,9 @@ type Rules struct {
 	Background string  `json:"bg,omitempty"`
 	Ratio      string  `json:"ratio,omitempty"`
 	Face       int     `json:"face,omitempty"`
+	// AssumeFromAge is the age in years from which the default is taken as the
+	// answer without asking; 0 = never. Younger people are asked.
+	AssumeFromAge int `json:"assume_from_age,omitempty"`
 
 	// Parsed by the loader, so that nobody parses them twice.
 	pattern           *regexp.Regexp
