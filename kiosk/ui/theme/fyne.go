@@ -1,0 +1,122 @@
+package theme
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"io/fs"
+	"sync"
+
+	"fyne.io/fyne/v2"
+	base "fyne.io/fyne/v2/theme"
+
+	"cunban/assets"
+)
+
+// The fonts are read once: they are ten megabytes each and never change.
+var (
+	regular = sync.OnceValue(func() fyne.Resource {
+		return fyne.NewStaticResource("NotoSansSC-Regular.ttf", assets.FontRegular())
+	})
+	bold = sync.OnceValue(func() fyne.Resource {
+		return fyne.NewStaticResource("NotoSansSC-Bold.ttf", assets.FontBold())
+	})
+)
+
+// Font returns Noto Sans SC, regular or bold.
+func Font(isBold bool) fyne.Resource {
+	if isBold {
+		return bold()
+	}
+	return regular()
+}
+
+// paint returns an icon with currentColor replaced; the larger pictures also
+// use the names below for parts in other colours of the palette.
+func paint(name string, c color.NRGBA, pal *Colours) []byte {
+	b, err := fs.ReadFile(assets.Icons(), name+".svg")
+	if err != nil {
+		panic(fmt.Sprintf("theme: no icon %s: %v", name, err))
+	}
+	for _, part := range []struct {
+		name string
+		c    color.NRGBA
+	}{
+		{"currentColor", c}, {"var(--slot)", pal.Slot}, {"var(--slotdark)", pal.SlotDark}, {"var(--chip)", pal.Chip},
+		{"var(--cardline)", pal.CardLine}, {"var(--go)", pal.Go}, {"var(--link)", pal.Link}, {"var(--paper)", pal.Paper},
+		{"var(--bad)", pal.BadFill}, {"var(--mark)", pal.Mark},
+	} {
+		b = bytes.ReplaceAll(b, []byte(part.name), []byte(fmt.Sprintf("#%02x%02x%02x", part.c.R, part.c.G, part.c.B)))
+	}
+	return b
+}
+
+// Fyne returns the Look as a fyne.Theme, for the few things that Fyne draws
+// itself (the window's ground, the technician's text fields).
+func (l *Look) Fyne() fyne.Theme { return fyneTheme{l} }
+
+type fyneTheme struct{ l *Look }
+
+var _ fyne.Theme = fyneTheme{}
+
+func (t fyneTheme) Font(s fyne.TextStyle) fyne.Resource {
+	if s.Symbol {
+		return base.DefaultTheme().Font(s)
+	}
+	return Font(s.Bold)
+}
+
+func (t fyneTheme) Icon(n fyne.ThemeIconName) fyne.Resource { return base.DefaultTheme().Icon(n) }
+
+func (t fyneTheme) Color(n fyne.ThemeColorName, _ fyne.ThemeVariant) color.Color {
+	c := t.l.C()
+	switch n {
+	case base.ColorNameBackground:
+		return c.Ground
+	case base.ColorNameForeground:
+		return c.Ink
+	case base.ColorNamePrimary, base.ColorNameHyperlink, base.ColorNameFocus:
+		return c.Link
+	case base.ColorNameButton, base.ColorNameInputBackground, base.ColorNameMenuBackground, base.ColorNameOverlayBackground:
+		return c.Card
+	case base.ColorNameInputBorder, base.ColorNameSeparator:
+		return c.Line
+	case base.ColorNamePlaceHolder:
+		return c.Soft
+	case base.ColorNameDisabled:
+		return c.OffText
+	case base.ColorNameDisabledButton:
+		return c.Off
+	case base.ColorNameError:
+		return c.Bad
+	case base.ColorNameSuccess:
+		return c.Good
+	case base.ColorNameWarning:
+		return c.Warn
+	}
+	v := base.VariantLight
+	if t.l.Palette != Day {
+		v = base.VariantDark
+	}
+	return base.DefaultTheme().Color(n, v)
+}
+
+func (t fyneTheme) Size(n fyne.ThemeSizeName) float32 {
+	switch n {
+	case base.SizeNameText:
+		return t.l.Body()
+	case base.SizeNameHeadingText:
+		return t.l.Title()
+	case base.SizeNameSubHeadingText:
+		return t.l.Head()
+	case base.SizeNameCaptionText:
+		return t.l.Body()
+	case base.SizeNamePadding:
+		return t.l.MM(1)
+	case base.SizeNameInnerPadding:
+		return t.l.MM(3)
+	case base.SizeNameInlineIcon:
+		return t.l.Body()
+	}
+	return base.DefaultTheme().Size(n)
+}

@@ -1,0 +1,460 @@
+package widget
+
+import (
+	"fmt"
+	"image/color"
+	"strings"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+
+	"cunban/kiosk/ui/theme"
+)
+
+// TopOptions say what the top bar shows; what is empty is left out.
+type TopOptions struct {
+	Title       string // "芮城县就业社保服务" or the service
+	Place       string // "古魏镇 东关社区"
+	Step, Steps int    // "第 4 步，共 8 步"
+	Person      string // masked: "张*  1408**********0024"
+	Line        string // "已联网"
+	LineTone    Tone
+	Date        string // "11月23日 星期一 · 农历十月十五"
+	Clock       string // "9:41"
+	OnHelp      func() // 呼叫帮办, nil for none
+	HelpLabel   string // "" is 呼叫帮办
+}
+
+// TopBar is the blue bar over every page. Where it is too narrow for
+// everything it leaves out the place, the date, the dots and so on, never the
+// title and never the way to help.
+type TopBar struct {
+	base
+	opt  TopOptions
+	help *Button
+
+	box, edge           *canvas.Rectangle
+	title, place, steps *canvas.Text
+	date, clock         *canvas.Text
+	person, line        *chip
+	dots                []*canvas.Rectangle
+}
+
+// NewTopBar returns a bar. Its help button's target is "help".
+func NewTopBar(look *theme.Look, o TopOptions) *TopBar {
+	b := &TopBar{opt: o}
+	b.look = look
+	c := look.C()
+	b.box = &canvas.Rectangle{FillColor: c.Bar}
+	b.edge = &canvas.Rectangle{FillColor: c.BarLine}
+	mk := func(bold bool, size float32) *canvas.Text {
+		return &canvas.Text{Color: c.OnBar, TextSize: size, TextStyle: fyne.TextStyle{Bold: bold}, FontSource: theme.Font(bold)}
+	}
+	b.title = mk(true, look.Body()*1.2)
+	b.clock = mk(true, look.Body()*1.2)
+	b.place, b.steps, b.date = mk(false, look.Body()), mk(false, look.Body()), mk(false, look.Body())
+	b.person, b.line = newChip(look), newChip(look)
+	label := o.HelpLabel
+	if label == "" {
+		label = "呼叫帮办"
+	}
+	b.help = NewButton(look, "help", label, OnBar, o.OnHelp).WithIcon("help").Tall(b.rowHeight() - look.MM(4.4))
+	b.arrange, b.smallest, b.restyle = b.lay, b.min, b.fill
+	b.fill()
+	b.ExtendBaseWidget(b)
+	return b
+}
+
+// rowHeight is the height of one row of the bar: with the help button in it,
+// which is a touch target like any other.
+func (b *TopBar) rowHeight() float32 { return b.look.Target() + b.look.MM(4.4) }
+
+func (b *TopBar) height() float32 {
+	if b.look.Portrait {
+		return b.rowHeight() + b.look.Body()*1.9
+	}
+	return b.rowHeight()
+}
+
+func (b *TopBar) min() fyne.Size { return fyne.NewSize(b.look.MM(150), b.height()) }
+
+// Help is the help button.
+func (b *TopBar) Help() *Button { return b.help }
+
+// SetClock changes date and time; SetLine the line state; SetStep, SetPerson
+// and SetTitle the rest. Nothing is repainted if nothing changed.
+func (b *TopBar) SetClock(date, clock string) {
+	if b.opt.Date != date || b.opt.Clock != clock {
+		b.opt.Date, b.opt.Clock = date, clock
+		b.Refresh()
+	}
+}
+
+// SetLine changes the line state.
+func (b *TopBar) SetLine(word string, tone Tone) {
+	if b.opt.Line != word || b.opt.LineTone != tone {
+		b.opt.Line, b.opt.LineTone = word, tone
+		b.Refresh()
+	}
+}
+
+// SetStep changes the step.
+func (b *TopBar) SetStep(step, steps int) {
+	if b.opt.Step != step || b.opt.Steps != steps {
+		b.opt.Step, b.opt.Steps = step, steps
+		b.Refresh()
+	}
+}
+
+// SetPerson changes the masked person.
+func (b *TopBar) SetPerson(masked string) {
+	if b.opt.Person != masked {
+		b.opt.Person = masked
+		b.Refresh()
+	}
+}
+
+// SetTitle changes title and place.
+func (b *TopBar) SetTitle(title, place string) {
+	if b.opt.Title != title || b.opt.Place != place {
+		b.opt.Title, b.opt.Place = title, place
+		b.Refresh()
+	}
+}
+
+func (b *TopBar) fill() {
+	c, o := b.look.C(), b.opt
+	b.title.Text, b.place.Text, b.date.Text, b.clock.Text = o.Title, o.Place, o.Date, o.Clock
+	b.steps.Text = ""
+	if o.Steps > 0 {
+		b.steps.Text = fmt.Sprintf("第 %d 步，共 %d 步", o.Step, o.Steps)
+	}
+	for len(b.dots) < o.Steps {
+		b.dots = append(b.dots, &canvas.Rectangle{})
+	}
+	b.dots = b.dots[:max(0, o.Steps)]
+	for i, d := range b.dots {
+		switch {
+		case i < o.Step-1:
+			d.FillColor = c.OnBar
+		case i == o.Step-1:
+			d.FillColor = c.StepNow
+		default:
+			d.FillColor = c.StepTodo
+		}
+	}
+	b.person.set(o.Person, nil)
+	dot := c.BarGood
+	icon := "online"
+	switch o.LineTone {
+	case Warn:
+		dot, icon = c.BarWarn, "wait"
+	case Bad:
+		dot, icon = c.BarBad, "offline"
+	case Neutral, Info, Good:
+	}
+	_ = icon
+	b.line.set(o.Line, &dot)
+}
+
+// item is one thing on the bar: objects laid out from left to right, dropped
+// in the order of rank (highest first) when there is no room.
+type item struct {
+	rank  int
+	width float32
+	draw  func(x, y, h float32)
+}
+
+func (b *TopBar) text(t *canvas.Text, rank int) []item {
+	if t.Text == "" {
+		return nil
+	}
+	s := t.MinSize()
+	return []item{{rank, s.Width, func(x, y, h float32) {
+		place(t, x, y+(h-s.Height)/2, s.Width+1, s.Height)
+		b.kids = append(b.kids, t)
+	}}}
+}
+
+func (b *TopBar) chip(c *chip, rank int) []item {
+	if c.label.Text == "" {
+		return nil
+	}
+	s := c.MinSize()
+	return []item{{rank, s.Width, func(x, y, h float32) {
+		place(c, x, y+(h-s.Height)/2, s.Width, s.Height)
+		b.kids = append(b.kids, c)
+	}}}
+}
+
+func (b *TopBar) bars() []item {
+	n := float32(len(b.dots))
+	if n == 0 {
+		return nil
+	}
+	w, h, gap := b.look.MM(11), b.look.MM(3), b.look.MM(2.4)
+	if n > 10 {
+		w = b.look.MM(6)
+	}
+	return []item{{6, n*w + (n-1)*gap, func(x, y, rh float32) {
+		for i, d := range b.dots {
+			d.CornerRadius = h / 2
+			place(d, x+float32(i)*(w+gap), y+(rh-h)/2, w, h)
+			b.kids = append(b.kids, d)
+		}
+	}}}
+}
+
+// put lays left and right out in one row between x0 and x1.
+func (b *TopBar) put(left, right []item, x0, x1, y, h float32) {
+	gap := b.look.MM(8)
+	width := func() (w float32) {
+		for _, i := range append(left[:len(left):len(left)], right...) {
+			w += i.width + gap
+		}
+		return w - gap
+	}
+	drop := func() bool {
+		worst, at, side := 0, -1, &left
+		for _, s := range []*[]item{&left, &right} {
+			for i, it := range *s {
+				if it.rank > worst {
+					worst, at, side = it.rank, i, s
+				}
+			}
+		}
+		if at < 0 {
+			return false
+		}
+		*side = append((*side)[:at:at], (*side)[at+1:]...)
+		return true
+	}
+	for width() > x1-x0 && drop() {
+	}
+	x := x0
+	for _, i := range left {
+		i.draw(x, y, h)
+		x += i.width + gap
+	}
+	x = x1
+	for k := len(right) - 1; k >= 0; k-- {
+		x -= right[k].width
+		right[k].draw(x, y, h)
+		x -= gap
+	}
+}
+
+func (b *TopBar) lay(s fyne.Size) {
+	place(b.box, 0, 0, s.Width, s.Height)
+	place(b.edge, 0, s.Height-b.look.Stroke()*2, s.Width, b.look.Stroke()*2)
+	b.kids = append(b.kids[:0:0], b.box, b.edge)
+	m, rh := b.look.Margin(), b.rowHeight()
+	var help []item
+	if b.opt.OnHelp != nil {
+		w, h := b.help.MinSize().Width, b.look.Target()
+		help = []item{{0, w, func(x, y, rh float32) {
+			place(b.help, x, y+(rh-h)/2, w, h)
+			b.kids = append(b.kids, b.help)
+		}}}
+	}
+	join := func(groups ...[]item) (out []item) {
+		for _, g := range groups {
+			out = append(out, g...)
+		}
+		return out
+	}
+	// A title longer than its room gets an ellipsis.
+	room := s.Width - 2*m - b.look.MM(8)
+	if help != nil {
+		room -= help[0].width
+	}
+	b.cut(room)
+	title := b.text(b.title, 0)
+	place := b.text(b.place, 8)
+	dots, steps := b.bars(), b.text(b.steps, 1)
+	date, clock := b.text(b.date, 7), b.text(b.clock, 5)
+	line, person := b.chip(b.line, 3), b.chip(b.person, 2)
+	if b.look.Portrait {
+		b.put(title, help, m, s.Width-m, 0, rh)
+		b.put(join(dots, steps, place, date), join(person, clock, line), m, s.Width-m, rh-b.look.MM(2.5), s.Height-rh)
+		return
+	}
+	b.put(join(title, dots, steps, place), join(date, clock, line, person, help), m, s.Width-m, 0, rh)
+}
+
+func (b *TopBar) cut(room float32) {
+	r := []rune(b.opt.Title)
+	w := func(s string) (sum float32) {
+		for _, r := range s {
+			sum += b.look.Advance(r, true, b.title.TextSize)
+		}
+		return sum
+	}
+	b.title.Text = b.opt.Title
+	for len(r) > 1 && w(b.title.Text) > room {
+		r = r[:len(r)-1]
+		b.title.Text = strings.TrimRight(string(r), " ") + "…"
+	}
+}
+
+// chip is a rounded word on the bar, with a dot or without.
+type chip struct {
+	base
+	box   *canvas.Rectangle
+	dot   *canvas.Circle
+	label *canvas.Text
+}
+
+func newChip(look *theme.Look) *chip {
+	c := &chip{}
+	c.look = look
+	pal := look.C()
+	c.box = &canvas.Rectangle{FillColor: pal.BarPill}
+	if look.Palette == theme.HighContrast {
+		c.box.StrokeColor, c.box.StrokeWidth = pal.Line, look.Stroke()
+	}
+	c.dot = &canvas.Circle{}
+	c.label = &canvas.Text{Color: pal.OnBar, TextSize: look.Body(), FontSource: theme.Font(false)}
+	c.kids = []fyne.CanvasObject{c.box, c.dot, c.label}
+	c.smallest = func() fyne.Size {
+		s := c.label.MinSize()
+		w := s.Width + look.MM(12)
+		if c.dot.Visible() {
+			w += look.MM(7)
+		}
+		return fyne.NewSize(w, look.Body()*1.75)
+	}
+	c.arrange = func(s fyne.Size) {
+		c.box.CornerRadius = s.Height / 2
+		place(c.box, 0, 0, s.Width, s.Height)
+		m := c.label.MinSize()
+		x := look.MM(6)
+		if c.dot.Visible() {
+			d := look.MM(4)
+			place(c.dot, x, (s.Height-d)/2, d, d)
+			x += look.MM(7)
+		}
+		place(c.label, x, (s.Height-m.Height)/2, m.Width, m.Height)
+	}
+	c.ExtendBaseWidget(c)
+	return c
+}
+
+func (c *chip) set(s string, dot *color.NRGBA) {
+	c.label.Text = s
+	if dot != nil {
+		c.dot.FillColor = *dot
+		c.dot.Show()
+	} else {
+		c.dot.Hide()
+	}
+	c.Refresh()
+}
+
+// FooterOptions say what the footer shows. Nil leaves a button out.
+type FooterOptions struct {
+	Back, Home func()
+	Left       []fyne.CanvasObject // after back and home
+	Notice     string              // grey text in the middle
+	Right      []fyne.CanvasObject // before next
+	Next       *Button             // usually Primary; see NextButton
+}
+
+// NextButton is the button at the right: accent, 94 mm wide where there is room.
+func NextButton(look *theme.Look, label string, onTap func()) *Button {
+	w := look.MM(94)
+	if look.Portrait {
+		w = look.MM(78)
+	}
+	return NewButton(look, "next", label, Primary, onTap).Wide(w)
+}
+
+// Footer is the white bar under every page: back and home at the left, the
+// next step at the right. Targets: "back", "home".
+func Footer(look *theme.Look, o FooterOptions) *fyne.Container {
+	c := look.C()
+	var parts []fyne.CanvasObject
+	if o.Back != nil {
+		parts = append(parts, NewButton(look, "back", "返回", Plain, o.Back).WithIcon("back"))
+	}
+	if o.Home != nil {
+		parts = append(parts, NewButton(look, "home", "首页", Plain, o.Home).WithIcon("home"))
+	}
+	parts = append(parts, o.Left...)
+	notice := fyne.CanvasObject(Spring())
+	if o.Notice != "" {
+		notice = Fill(Middle(NewText(look, o.Notice).Soft().Right().Limit(2)))
+	}
+	parts = append(parts, notice)
+	parts = append(parts, o.Right...)
+	if o.Next != nil {
+		parts = append(parts, o.Next)
+	}
+	y := look.MM(4.4)
+	line := &canvas.Rectangle{FillColor: c.Line}
+	return Column(0,
+		Fixed(1, look.Stroke(), line),
+		Over(&canvas.Rectangle{FillColor: c.Card}, Pad(look.Margin(), y, Row(look.MM(5), parts...))))
+}
+
+// Heading is the question of a page, a hint below it and 再听一遍.
+type Heading struct {
+	base
+	title, hint *Text
+	again       *Button
+}
+
+// NewHeading returns a heading; onAgain nil leaves out the pill, whose target
+// is "again".
+func NewHeading(look *theme.Look, title, hint string, onAgain func()) *Heading {
+	h := &Heading{}
+	h.look = look
+	h.title = NewText(look, title).Bold().Sized(look.Title())
+	h.hint = NewText(look, hint).Sized(look.Body() * 1.05).Soft()
+	if hint == "" {
+		h.hint.Hide()
+	}
+	first := []fyne.CanvasObject{Fill(h.title)}
+	if onAgain != nil {
+		h.again = NewButton(look, "again", "再听一遍", Pill, onAgain).WithIcon("sound").Tall(look.MM(22))
+		if look.Size == theme.Large {
+			h.again.Tall(look.MM(28))
+		}
+		first = append(first, h.again)
+	}
+	h.wrap(Column(look.MM(2), MiddleRow(look.Gap(), first...), h.hint))
+	h.ExtendBaseWidget(h)
+	return h
+}
+
+// Set changes title and hint.
+func (h *Heading) Set(title, hint string) {
+	h.title.SetText(title)
+	h.hint.SetText(hint)
+	if hint == "" {
+		h.hint.Hide()
+	} else {
+		h.hint.Show()
+	}
+	h.Refresh()
+}
+
+// Page puts a page together: bar, ribbon or banner (nil for none), the body
+// with the usual margins, and footer (nil for none), on the ground colour.
+func Page(look *theme.Look, top, banner, body, footer fyne.CanvasObject) *fyne.Container {
+	var parts []fyne.CanvasObject
+	for _, o := range []fyne.CanvasObject{top, banner} {
+		if o != nil {
+			parts = append(parts, o)
+		}
+	}
+	y := look.MM(8)
+	if look.Portrait {
+		y = look.MM(7)
+	}
+	parts = append(parts, Fill(Pad(look.Margin(), y, body)))
+	if footer != nil {
+		parts = append(parts, footer)
+	}
+	return Over(&canvas.Rectangle{FillColor: look.C().Ground}, Column(0, parts...))
+}

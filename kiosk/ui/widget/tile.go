@@ -1,0 +1,118 @@
+package widget
+
+import (
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+
+	"cunban/kiosk/ui/theme"
+)
+
+// Tile is a large touchable card: icon, title, second lines.
+type Tile struct {
+	base
+	press
+	name, title string
+	off         bool
+	onTap       func()
+	box         *canvas.Rectangle
+	inner       fyne.CanvasObject
+}
+
+var _ Target = (*Tile)(nil)
+
+// TileOptions say what a tile shows.
+type TileOptions struct {
+	Icon, Title string
+	Sub         string // second line or lines
+	Mark        bool   // icon in the second colour, as for guide and progress
+	Wide        bool   // icon and title in one row, no second lines
+	Small       bool   // title in the size of a button, for pages of many services
+	Off         string // why it does not work now; it is then not touchable
+}
+
+// NewTile returns a tile.
+func NewTile(look *theme.Look, name string, o TileOptions, onTap func()) *Tile {
+	c := look.C()
+	t := &Tile{name: name, title: o.Title, off: o.Off != "", onTap: onTap}
+	t.look, t.feel = look, look
+	t.box = &canvas.Rectangle{CornerRadius: look.Radius() * 1.5, StrokeWidth: look.Stroke()}
+	ink, soft, line := c.Ink, c.Soft, c.Link
+	if o.Mark {
+		line = c.Mark
+	}
+	if t.off {
+		ink, soft, line = c.OffText, c.OffText, c.OffText
+	}
+	size, icon := look.Head()*1.08, look.Head()*1.75
+	if o.Small {
+		size, icon = look.Body()*1.15, look.Body()*1.6
+	}
+	title := NewText(look, o.Title).Bold().Sized(size).Coloured(ink)
+	var head fyne.CanvasObject = title
+	if o.Icon != "" {
+		head = MiddleRow(look.MM(6), Icon(look, o.Icon, line, icon), Fill(title))
+	}
+	sub := o.Sub
+	if t.off {
+		sub = o.Off
+	}
+	padX, padY := look.MM(9), look.MM(6)
+	if o.Small {
+		padX, padY = look.MM(6), look.MM(4)
+	}
+	switch {
+	case o.Wide || sub == "":
+		t.inner = Pad(padX, padY, Middle(Wide(look, head)))
+	case o.Small:
+		t.inner = Pad(padX, padY, Middle(Wide(look, Column(look.MM(1), head, NewText(look, sub).Coloured(soft)))))
+	default:
+		t.inner = Pad(padX, padY, Column(look.MM(1), Spring(), head, Spring(), NewText(look, sub).Coloured(soft), Spring()))
+	}
+	t.kids = []fyne.CanvasObject{t.box, t.inner}
+	t.enabled = func() bool { return !t.off }
+	t.tapped = t.Tap
+	t.changed = func() { t.paint(); t.box.Refresh() }
+	t.arrange = func(s fyne.Size) {
+		place(t.box, 0, 0, s.Width, s.Height)
+		place(t.inner, 0, 0, s.Width, s.Height)
+	}
+	t.smallest = func() fyne.Size {
+		m := t.inner.MinSize()
+		return fyne.NewSize(min(m.Width, look.MM(40)), max(look.Target(), m.Height))
+	}
+	t.paint()
+	t.ExtendBaseWidget(t)
+	return t
+}
+
+// HeightFor implements Flow.
+func (t *Tile) HeightFor(width float32) float32 {
+	return max(t.look.Target(), HeightFor(t.inner, width))
+}
+
+func (t *Tile) paint() {
+	c := t.look.C()
+	t.box.FillColor, t.box.StrokeColor = c.Card, c.Line
+	switch {
+	case t.off:
+		t.box.FillColor, t.box.StrokeColor = c.Off, c.OffLine
+	case t.down:
+		t.box.FillColor, t.box.StrokeColor = c.Press, c.Link
+	}
+}
+
+// Tap implements Target.
+func (t *Tile) Tap() {
+	if !t.off && t.onTap != nil {
+		t.onTap()
+	}
+}
+
+// TargetName implements Target.
+func (t *Tile) TargetName() string { return t.name }
+
+// TargetLabel implements Target.
+func (t *Tile) TargetLabel() string { return t.title }
+
+// TargetEnabled implements Target.
+func (t *Tile) TargetEnabled() bool { return !t.off }
