@@ -61,7 +61,7 @@ type line struct {
 	notify   gosync.Mutex // keeps onChange in order
 	reported LineState
 
-	kind    LineKind // never LineBusy or LineRevoked from a change: those are computed
+	kind    LineKind // never LineBusy; that and a revocation by a change are computed
 	since   time.Time
 	detail  string
 	text    string
@@ -74,8 +74,9 @@ type line struct {
 	revoked   string // reason, "" = not revoked by a change
 	since2    time.Time
 
-	downs    uint64 // times the line went from up to not up
-	suspects int    // messages without answer for too long
+	lastGood time.Time // when the upstream answered last
+	downs    uint64    // times the line went from up to not up
+	suspects int       // messages without answer for too long
 	pending  map[*pendingReq]struct{}
 }
 
@@ -143,6 +144,7 @@ func (l *line) tell() {
 func (l *line) good() {
 	l.mu.Lock()
 	l.fails = 0
+	l.lastGood = l.now()
 	if l.kind == LineUp {
 		l.mu.Unlock()
 		return
@@ -158,6 +160,13 @@ func (l *line) good() {
 	l.touch()
 	l.mu.Unlock()
 	l.tell()
+}
+
+// goodSince reports whether the upstream answered anything after t.
+func (l *line) goodSince(t time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lastGood.After(t)
 }
 
 // fail notes a failure that predicts the next one. text replaces the usual
@@ -214,6 +223,13 @@ func later(a, b time.Time) time.Time {
 // pausedLocked tells how long the queue still pauses.
 func (l *line) pausedLocked() time.Duration {
 	return max(later(l.pause, l.hardPause).Sub(l.now()), 0)
+}
+
+// paused tells how long the queue still pauses.
+func (l *line) paused() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pausedLocked()
 }
 
 // wake ends a back-off of ours, not one the upstream asked for.
@@ -307,6 +323,31 @@ func (l *line) suspect() (end func()) {
 		l.mu.Lock()
 		l.suspects--
 		l.mu.Unlock()
+	}
+}
+
+// suspectAfter is suspect from d on; stop ends it, whether it began or not.
+func (l *line) suspectAfter(d time.Duration) (stop func()) {
+	var (
+		mu   gosync.Mutex
+		end  func()
+		over bool
+	)
+	t := time.AfterFunc(d, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			end = l.suspect()
+		}
+	})
+	return func() {
+		t.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		if end != nil {
+			end()
+		}
 	}
 }
 

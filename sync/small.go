@@ -5,6 +5,8 @@ import (
 	gosync "sync"
 	"sync/atomic"
 	"time"
+
+	"cunban/kiosk/cases"
 )
 
 // backoff is the n-th wait (n from 0) with full jitter: uniform in
@@ -36,13 +38,18 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 
 type counter struct{ n atomic.Int64 }
 
-func (c *counter) add()       { c.n.Add(1) }
-func (c *counter) get() int64 { return c.n.Load() }
+func (c *counter) add()        { c.n.Add(1) }
+func (c *counter) next() int64 { return c.n.Add(1) }
+func (c *counter) reset()      { c.n.Store(0) }
+func (c *counter) get() int64  { return c.n.Load() }
 
 type flag struct{ v atomic.Bool }
 
 func (f *flag) set(b bool) { f.v.Store(b) }
 func (f *flag) get() bool  { return f.v.Load() }
+
+// swap sets the flag and returns what it was.
+func (f *flag) swap(b bool) bool { return f.v.Swap(b) }
 
 // gate lets the upload lane step back while small messages are under way.
 type gate struct {
@@ -120,4 +127,103 @@ func (a *adaptive) reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cur = a.min
+}
+
+// dueTimes remembers when items that were given back are due again, so that the
+// queue is looked at then and not at the next tick. Steady time.
+type dueTimes struct {
+	mu    gosync.Mutex
+	times []time.Time
+}
+
+func (d *dueTimes) add(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	const most = 256 // beyond that the tick does
+	if len(d.times) < most {
+		d.times = append(d.times, t)
+	}
+}
+
+// next is how long it is to the next time, and forgets those that are over. A
+// time that is just over gives 0 once.
+func (d *dueTimes) next(now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	wait := time.Duration(1<<63 - 1)
+	keep := d.times[:0]
+	for _, t := range d.times {
+		wait = min(wait, max(t.Sub(now), 0))
+		if t.After(now) {
+			keep = append(keep, t)
+		}
+	}
+	d.times = keep
+	return wait
+}
+
+// blame tells failures of the line from failures of one item: when other items
+// went through since an item failed, and it fails again, it is the item.
+type blame struct {
+	mu        gosync.Mutex
+	successes uint64
+	items     map[string]*record
+}
+
+type record struct {
+	fails, own, again int
+	seen              uint64 // successes when it failed last
+}
+
+func (b *blame) get(it cases.Item) *record {
+	if b.items == nil {
+		b.items = map[string]*record{}
+	}
+	k := itemKey(it)
+	r := b.items[k]
+	if r == nil {
+		r = &record{}
+		b.items[k] = r
+	}
+	return r
+}
+
+// failure counts one; n is how many there were, own how many are the item's.
+func (b *blame) failure(it cases.Item) (n, own int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.get(it)
+	if r.fails > 0 && b.successes > r.seen {
+		r.own++
+	}
+	r.fails++
+	r.seen = b.successes
+	return r.fails, r.own
+}
+
+func (b *blame) again(it cases.Item) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.get(it)
+	r.again++
+	return r.again
+}
+
+func (b *blame) agains(it cases.Item) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.get(it).again
+}
+
+func (b *blame) success(it cases.Item) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.successes++
+	delete(b.items, itemKey(it))
+}
+
+func (b *blame) forget(it cases.Item) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.items, itemKey(it))
 }

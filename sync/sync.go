@@ -46,7 +46,9 @@ import (
 type Store interface {
 	// Lease hands out items that are due, oldest first, and writes "attempt
 	// begun" for each before it returns. An item whose lease is older than ttl
-	// is due again. Two revisions of a case never come out of order.
+	// is due again. Two revisions of a case never come out of order: a later one
+	// is not handed out before the earlier one is acknowledged. An item that was
+	// sent before comes with State cases.QueueSent, any other with QueueLeased.
 	Lease(ctx context.Context, now time.Time, ttl time.Duration, max int) ([]cases.Item, error)
 	// SentBody notes that upstream has the body for good and waits for files.
 	SentBody(ctx context.Context, caseID string, rev int, lease string) error
@@ -81,7 +83,7 @@ type Store interface {
 
 // Keys in the settings that sync reads or writes.
 const (
-	KeyIdentity = "terminal/identity" // Terminal as JSON
+	KeyIdentity = "terminal/identity" // wire.Identity as JSON
 	KeyTLSCert  = "terminal/tls-cert" // PEM, leaf first
 	KeyTLSKey   = "terminal/tls-key"  // PEM, PKCS#8
 	KeyCA       = "county/ca"         // PEM
@@ -89,12 +91,17 @@ const (
 	KeySign     = "county/sign-key"   // SM2 public key, PEM
 	KeyCursor   = "downlink/cursor"
 
+	// KeyObjects + kind + "/" + id is an object from the county, as JSON. An
+	// empty value is an object that the county deleted.
+	KeyObjects = "downlink/"
+
 	keyVersions  = "downlink-version/" // + kind/id: decimal version
-	keyObjects   = "downlink/"         // + kind/id: the object's JSON
-	keyClock     = "sync/clock"
+	keyAsOf      = "sync/as-of"        // when the downlink was complete last
+	keyClock     = "sync/clock"        // floor of the clock
 	keyUsage     = "sync/usage"
-	keyRevoked   = "sync/revoked"
-	keyLogSent   = "sync/checkpoint" // text of the last countersigned checkpoint
+	keyRevoked   = "sync/revoked"    // reason; empty = not revoked
+	keyEnrol     = "sync/enrol"      // an enrolment that waits for approval
+	keyLogSent   = "sync/checkpoint" // decimal size of the last countersigned checkpoint
 	maxRetryWait = time.Hour         // what a Retry-After may ask for at most
 )
 
@@ -195,6 +202,9 @@ type Options struct {
 	UploadRate int64
 	Meter      Meter
 	Timing     Timing
+	// Check refuses an object of the county that this program cannot use (a
+	// catalogue that does not load …); the one before stays. nil = take all.
+	Check func(kind wire.Kind, id string, data []byte) error
 }
 
 // EventKind is the closed set of what the engine tells.
@@ -242,10 +252,15 @@ type Engine struct {
 	clock   *Clock
 	line    *line
 	log     *slog.Logger
-	wake    chan struct{} // 1: the message lane should look now
-	upWake  chan struct{} // 1: the upload lane should look now
-	health  chan struct{} // 1: report now
+	wake    chan struct{}    // 1: the message lane should look now
+	upWake  chan struct{}    // 1: the upload lane should look now
+	health  chan struct{}    // 1: report now
+	steady  func() time.Time // elapsed time that no clock jump touches
 	jobs    jobs
+	blame   blame
+	due     dueTimes
+	strikes counter // server failures in a row
+	eager   flag    // somebody pressed the button: back-offs of items do not count
 	small   gate
 	bucket  *bucket
 	meter   *meter
@@ -284,17 +299,17 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		o: o, t: o.Timing.filled(), base: base, log: o.Logger,
-		clock: NewClock(o.Now),
-		wake:  make(chan struct{}, 1), upWake: make(chan struct{}, 1), health: make(chan struct{}, 1),
-		judge: judgeCase,
+		clock: NewClock(o.Now), steady: steadyClock(o.Now),
+		wake: make(chan struct{}, 1), upWake: make(chan struct{}, 1), health: make(chan struct{}, 1),
 		width: adaptive{min: 1, max: wire.MaxBatchItems, cur: 1},
 		chunk: adaptive{min: 32 << 10, max: wire.ChunkBytes, cur: 64 << 10},
 	}
+	e.judge = e.judgeCase
 	if o.Client == nil {
 		if o.Credentials == nil {
 			return nil, errors.New("sync needs a client or credentials")
 		}
-		o.Client = o.Credentials.Client(e.clock.Now)
+		o.Client = o.Credentials.Client(e.clock)
 	}
 	c := *o.Client
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -303,8 +318,8 @@ func New(o Options) (*Engine, error) {
 	e.client = &c
 	e.bucket = newBucket(o.UploadRate)
 	e.meter = newMeter(o.Meter, o.Store, e.clock.Now)
-	e.line = newLine(o.Now, func(s LineState) {
-		e.event(Event{Kind: EventLine, Line: s, Text: s.Text, Detail: s.Detail})
+	e.line = newLine(e.steady, func(s LineState) {
+		e.event(Event{Kind: EventLine, Line: e.shown(s), Text: s.Text, Detail: s.Detail})
 	})
 	return e, nil
 }
@@ -339,6 +354,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // or somebody pressed the button. It ends a back-off but never a wait that the
 // upstream asked for.
 func (e *Engine) Wake() {
+	e.eager.set(true)
 	e.line.wake()
 	poke(e.wake)
 	poke(e.upWake)
@@ -348,7 +364,24 @@ func (e *Engine) Wake() {
 func (e *Engine) ReportHealth() { poke(e.health) }
 
 // Line tells how the line is now.
-func (e *Engine) Line() LineState { return e.line.State() }
+func (e *Engine) Line() LineState { return e.shown(e.line.State()) }
+
+// shown puts the county's time in place of the steady one that the line counts
+// with.
+func (e *Engine) shown(s LineState) LineState {
+	now, steady := e.clock.Now(), e.steady()
+	s.Since = now.Add(-steady.Sub(s.Since))
+	if !s.Until.IsZero() {
+		s.Until = now.Add(s.Until.Sub(steady))
+	}
+	return s
+}
+
+// steadyClock counts on from now by elapsed time alone.
+func steadyClock(now func() time.Time) func() time.Time {
+	base, began := now().Round(0), time.Now()
+	return func() time.Time { return base.Add(time.Since(began)) }
+}
 
 // Clock is the engine's idea of the county's time.
 func (e *Engine) Clock() *Clock { return e.clock }
