@@ -1,0 +1,40 @@
+package keys
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockedPages maps pages outside the Go heap (the collector never copies
+// them) and locks them. nil when there are none to be had.
+func lockedPages(n int) (mem []byte, locked bool) {
+	page := unix.Getpagesize()
+	mem, err := unix.Mmap(-1, 0, (n+page-1)/page*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, false
+	}
+	// Leaving it out of dumps is a second net under DisableCoreDumps; an old
+	// kernel without it still runs.
+	_ = unix.Madvise(mem, unix.MADV_DONTDUMP)
+	return mem, unix.Mlock(mem) == nil
+}
+
+func freePages(mem []byte) {
+	// Both fail only for memory that is not ours.
+	_ = unix.Munlock(mem)
+	_ = unix.Munmap(mem)
+}
+
+// DisableCoreDumps keeps the process's memory out of core files and away from
+// other processes of the same user (prctl(2) PR_SET_DUMPABLE, setrlimit(2)
+// RLIMIT_CORE). Call once, before the key is loaded.
+func DisableCoreDumps() error {
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("switch core dumps off: limit: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("switch core dumps off: prctl: %w", err)
+	}
+	return nil
+}
