@@ -1,0 +1,376 @@
+// Package ui is the frame around every page: the window, the top bar with its
+// call for help, the footer with its ways back, the idle question, the cover
+// and the words of trouble. It exists so that a page says only what is its own
+// and cannot forget the rest: the way home, the way to a person, the wipe.
+//
+// It guarantees: whatever a page does, 呼叫帮办 is one touch away and nothing a
+// person typed is on the screen after her session; a result that comes late,
+// for a page or a session that is over, is dropped; the UI goroutine never
+// waits for a device, the disk or the line (Backend is called through Do); and
+// simulated hardware is marked on every page.
+//
+// Fyne lives only here and below. All exported methods of Shell that tell news
+// (CardChanged and so on) may be called from any goroutine; everything else
+// belongs to the UI goroutine.
+package ui
+
+import (
+	"context"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+
+	"cunban/device"
+	"cunban/kiosk/cases"
+	"cunban/kiosk/session"
+	"cunban/kiosk/ui/theme"
+	"cunban/kiosk/ui/widget"
+	"cunban/sync"
+)
+
+// Options make a Shell.
+type Options struct {
+	App     fyne.App
+	Window  fyne.Window
+	Backend Backend
+	Routes  *Routes
+	// Screen is the real screen, for sizes in millimetres.
+	Screen theme.Screen
+	// OnTouch is called for every touch, taken or not (idle clock).
+	OnTouch func()
+	// OnLook is told when text size changes (large text has more time).
+	OnLook func(large bool)
+}
+
+// Shell is the frame. There is one.
+type Shell struct {
+	app  fyne.App
+	win  fyne.Window
+	b    Backend
+	nav  *Routes
+	o    Options
+	look *theme.Look
+
+	finger *theme.Finger
+	page   Page
+	view   View
+	ctx    *Ctx
+	cancel context.CancelFunc
+	gen    uint64
+	visit  *Visit
+	sound  bool
+	w, h   float32 // window size the present look was made for
+
+	main    *fyne.Container // top bar, body, footer
+	layers  *fyne.Container // overlays, top last
+	bar     *widget.TopBar
+	busyL   *busyLayer
+	overlay map[layer]fyne.CanvasObject
+	calls   time.Time // when help was called last
+}
+
+// layer is a kind of overlay; of several the highest is on top.
+type layer int
+
+const (
+	layerTrouble layer = iota
+	layerAsk
+	layerBusy
+	layerHelp
+	layerIdle
+	layerCover
+	layerCount
+)
+
+// New makes the frame and puts it into the window. Nothing is shown before
+// Start.
+func New(o Options) *Shell {
+	s := &Shell{app: o.App, win: o.Window, b: o.Backend, nav: o.Routes, o: o, sound: true,
+		visit: &Visit{}, overlay: map[layer]fyne.CanvasObject{}}
+	s.finger = theme.NewFinger(time.Now)
+	s.finger.OnTouch = o.OnTouch
+	s.main = container.NewStack()
+	s.layers = container.NewStack()
+	root := container.New(&watch{s.resized}, s.main, s.layers)
+	o.Window.SetPadded(false)
+	o.Window.SetContent(root)
+	return s
+}
+
+// watch lays everything out full size and tells when the size changes.
+type watch struct{ changed func(fyne.Size) }
+
+func (w *watch) MinSize([]fyne.CanvasObject) fyne.Size { return fyne.NewSize(320, 240) }
+func (w *watch) Layout(objects []fyne.CanvasObject, s fyne.Size) {
+	for _, o := range objects {
+		o.Move(fyne.Position{})
+		o.Resize(s)
+	}
+	w.changed(s)
+}
+
+// resized builds the page for another window size, after the layout is over.
+func (s *Shell) resized(size fyne.Size) {
+	if size.Width == s.w && size.Height == s.h || size.Width < 320 || size.Height < 240 {
+		return
+	}
+	s.w, s.h = size.Width, size.Height
+	if s.look == nil {
+		return // Start makes the first look
+	}
+	s.Post(func() { s.setLook(s.look.Palette, s.look.Size) })
+}
+
+// Start shows the first page. It must run on the UI goroutine, after the
+// window has its size.
+func (s *Shell) Start() {
+	size := s.win.Canvas().Size()
+	s.w, s.h = size.Width, size.Height
+	s.makeLook(theme.Day, theme.Standard)
+	s.goHome()
+}
+
+func (s *Shell) makeLook(p theme.Palette, z theme.Size) {
+	s.look = theme.NewLook(p, z, s.w, s.h, s.o.Screen, s.finger)
+	s.app.Settings().SetTheme(s.look.Fyne())
+}
+
+// Post runs f on the UI goroutine soon.
+func (s *Shell) Post(f func()) { fyne.Do(f) }
+
+// show leaves the present page and builds another.
+func (s *Shell) show(p Page) {
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.gen++
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.ctx = &Ctx{Context: ctx, B: s.b, Look: s.look, Visit: s.visit, Nav: s.nav, shell: s, gen: s.gen}
+	s.page = p
+	s.clear(layerTrouble)
+	s.clear(layerAsk)
+	s.clear(layerHelp)
+	s.stopBusy()
+	s.build()
+	if !s.view.Idle && s.b.Session().Phase == session.Nobody {
+		// Somebody left the home page without a card: the idle clock runs for
+		// her too.
+		s.visit.Number = s.b.Browse()
+	}
+	if s.view.Say != "" {
+		s.say(s.view.Say)
+	} else {
+		s.b.Hush()
+	}
+}
+
+// redraw builds the present page anew; its context goes on.
+func (s *Shell) redraw() {
+	if s.page != nil {
+		s.ctx.Look = s.look
+		s.build()
+	}
+}
+
+func (s *Shell) build() {
+	s.view = s.page.View(s.ctx)
+	s.main.Objects = []fyne.CanvasObject{s.frame(s.view)}
+	s.main.Refresh()
+	// Pages replaced the focus; nothing on a kiosk has a keyboard focus.
+	s.win.Canvas().Unfocus()
+}
+
+// setLook changes text size and palette, and rebuilds everything that is up.
+func (s *Shell) setLook(p theme.Palette, z theme.Size) {
+	changed := s.look == nil || s.look.Size != z
+	s.makeLook(p, z)
+	if changed && s.o.OnLook != nil {
+		s.o.OnLook(z == theme.Large)
+	}
+	s.redraw()
+}
+
+func (s *Shell) setSound(on bool) {
+	s.sound = on
+	if !on {
+		s.b.Hush()
+	}
+	s.redraw()
+}
+
+func (s *Shell) say(text string) {
+	if s.sound && text != "" {
+		s.b.Say(text)
+	}
+}
+
+// goHome shows the home page, or why the terminal is closed.
+func (s *Shell) goHome() {
+	if p := s.b.Point(); !p.Enrolled {
+		s.show(s.nav.Enrol())
+		return
+	} else if p.Closed != "" {
+		s.show(s.nav.Closed(p.Closed))
+		return
+	}
+	s.show(s.nav.Home())
+}
+
+// askHome leaves the visit; with answers typed it asks first.
+func (s *Shell) askHome() {
+	if d := s.visit.Draft; d != nil && d.Form != nil {
+		s.ask("不办了吗？", "填好的内容还没有提交。回到首页就不保留了。",
+			Action{Name: "stay", Label: "接着办", Icon: "back", Do: func() {}},
+			Action{Name: "leave", Label: "不办了", Danger: true, Do: s.endVisit})
+		return
+	}
+	s.endVisit()
+}
+
+// endVisit wipes and goes home. With a session the manager ends it, and the
+// wipe follows from its event; without one there is nothing but the page.
+func (s *Shell) endVisit() {
+	if s.b.Session().Phase != session.Nobody {
+		s.b.EndSession(session.Done)
+		return
+	}
+	s.wipe()
+	s.goHome()
+}
+
+// wipe forgets everything of the person who was here: models, pictures,
+// clipboard, overlays, text size, and the widgets themselves.
+func (s *Shell) wipe() {
+	s.visit.Wipe()
+	s.visit = &Visit{}
+	for l := range layerCount {
+		s.clear(l)
+	}
+	s.stopBusy()
+	s.app.Clipboard().SetContent("")
+	s.main.Objects = nil
+	s.sound = true
+	s.makeLook(theme.Day, theme.Standard)
+	if s.o.OnLook != nil {
+		s.o.OnLook(false)
+	}
+}
+
+// Visit gives the app the present visit; UI goroutine only.
+func (s *Shell) Visit() *Visit { return s.visit }
+
+// CardChanged tells what is in front of the readers.
+func (s *Shell) CardChanged(v CardView) {
+	s.Post(func() {
+		if s.view.OnCard != nil {
+			s.view.OnCard(v)
+		}
+	})
+}
+
+// DeviceChanged tells of a device whose condition changed.
+func (s *Shell) DeviceChanged(h device.Health) {
+	s.Post(func() {
+		if s.view.OnDevice != nil {
+			s.view.OnDevice(h)
+		}
+	})
+}
+
+// LineChanged tells how the line is.
+func (s *Shell) LineChanged(l sync.LineState) {
+	s.Post(func() {
+		if s.view.OnLine != nil {
+			s.view.OnLine(l)
+			return
+		}
+		s.refreshBar()
+	})
+}
+
+// CaseChanged tells that a case moved (accepted, returned …).
+func (s *Shell) CaseChanged(c cases.Case) {
+	s.Post(func() {
+		if s.view.OnCase != nil {
+			s.view.OnCase(c)
+		}
+	})
+}
+
+// PointChanged tells that the terminal's identity or its being open changed.
+func (s *Shell) PointChanged() {
+	s.Post(func() {
+		if s.b.Session().Phase == session.Nobody {
+			s.goHome()
+		}
+	})
+}
+
+// Go shows a page from outside; only the app does, e.g. when a card is put in
+// on the home page.
+func (s *Shell) Go(p Page) { s.Post(func() { s.show(p) }) }
+
+// SessionEvent follows the session manager.
+func (s *Shell) SessionEvent(e session.Event) {
+	s.Post(func() {
+		switch e.Kind {
+		case session.Began:
+		case session.Asked:
+			s.showIdle(e.Left)
+		case session.Continued:
+			s.clear(layerIdle)
+			s.b.Hush()
+		case session.CoveredUp:
+			s.showCover(e.Left)
+		case session.Uncovered:
+			s.clear(layerCover)
+		case session.Ended:
+			if n := s.visit.Number; n != 0 && n != e.Session {
+				return // the next visit began already
+			}
+			s.wipe()
+			s.goHome()
+			s.sayFarewell(e.Reason)
+		case session.CardLeft:
+			s.showCardLeft()
+		}
+	})
+}
+
+// Minute refreshes what tells the time.
+func (s *Shell) Minute() { s.Post(s.refreshBar) }
+
+// ScreenState is what a person sees now, for the automation door: tests and
+// demonstrations find touch targets by name and put a real pointer there.
+type ScreenState struct {
+	Page    string              `json:"page"`
+	Overlay string              `json:"overlay,omitempty"` // idle, cover, ask, trouble, busy, help
+	W       float32             `json:"w"`
+	H       float32             `json:"h"`
+	Targets []widget.TargetInfo `json:"targets"`
+	Texts   []string            `json:"texts"`
+	Look    string              `json:"look"` // palette and size
+	Session uint64              `json:"session"`
+}
+
+// State describes the screen. It waits for the UI goroutine: never call it on
+// that goroutine.
+func (s *Shell) State() (st ScreenState) {
+	fyne.DoAndWait(func() {
+		st = ScreenState{Page: s.view.ID, W: s.w, H: s.h, Session: s.visit.Number}
+		if s.look != nil {
+			st.Look = s.look.Palette.String() + " " + s.look.Size.String()
+		}
+		var root fyne.CanvasObject = s.main
+		for l := layerCount - 1; l >= 0; l-- {
+			if o := s.overlay[l]; o != nil {
+				root, st.Overlay = o, l.String()
+				break
+			}
+		}
+		st.Targets, st.Texts = widget.Targets(root), widget.Texts(root)
+	})
+	return st
+}
