@@ -152,13 +152,10 @@ func (f *Form) villageOnCard() bool {
 	if addr == "" || f.ctx.Divisions == nil || len(f.ctx.Region) != 12 {
 		return false
 	}
-	town := f.ctx.Divisions.Name(f.ctx.Region[:9])
-	village := strings.TrimPrefix(f.ctx.Divisions.Name(f.ctx.Region), town)
-	county := f.ctx.Divisions.Name(f.ctx.Region[:6])
-	if i := strings.LastIndex(county, "市"); i >= 0 && !strings.HasSuffix(county, "市") {
-		county = county[i+len("市"):]
-	}
-	return village != "" && county != "" && strings.Contains(addr, county) && strings.Contains(addr, village)
+	d := f.ctx.Divisions
+	county := strings.TrimPrefix(d.Name(f.ctx.Region[:6]), d.Name(f.ctx.Region[:4]))
+	village := strings.TrimPrefix(d.Name(f.ctx.Region), d.Name(f.ctx.Region[:6])) // with its town: names repeat
+	return county != "" && village != "" && strings.Contains(addr, county+village)
 }
 
 // derive fills what follows from other answers.
@@ -238,20 +235,21 @@ func (f *Form) atCounty(fd *catalog.Field) bool {
 	return fd.ReadOnly && fd.Source == catalog.FromBackend && f.answers[fd.Name].IsZero()
 }
 
-// SourceText says in plain words where an answer comes from, "" when the
-// person gave it.
+// SourceOf says in plain words where the answer to a field comes from, "" when
+// the person gave it.
+func (f *Form) SourceOf(field string) string {
+	src := f.answers[field].Source
+	if src == catalog.FromCard && strings.HasPrefix(field, "agent_") {
+		return claimText(f.ctx.Agent.Source)
+	}
+	return f.SourceText(src)
+}
+
+// SourceText is SourceOf for an answer of the applicant.
 func (f *Form) SourceText(src catalog.Source) string {
 	switch src {
 	case catalog.FromCard:
-		switch f.ctx.Claim.Source {
-		case resident.FromSocialCard:
-			return "来自社保卡"
-		case resident.FromIDCard:
-			return "来自身份证"
-		case resident.FromTyped:
-			return "工作人员录入"
-		}
-		return "来自卡"
+		return claimText(f.ctx.Claim.Source)
 	case catalog.FromBackend:
 		return "县里查到的"
 	case catalog.FromDevice:
@@ -259,4 +257,16 @@ func (f *Form) SourceText(src catalog.Source) string {
 	case catalog.FromUser:
 	}
 	return ""
+}
+
+func claimText(src resident.Source) string {
+	switch src {
+	case resident.FromSocialCard:
+		return "来自社保卡"
+	case resident.FromIDCard:
+		return "来自身份证"
+	case resident.FromTyped:
+		return "工作人员录入"
+	}
+	return "来自卡"
 }

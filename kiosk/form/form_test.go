@@ -35,7 +35,7 @@ func zhang(t testing.TB, src resident.Source) resident.Claim {
 	case resident.FromSocialCard:
 		c.CardNumber = "A12345678"
 	case resident.FromIDCard:
-		c.Address = "山西省芮城县古魏镇示例村3组12号"
+		c.Address = "山西省芮城县古魏镇太安村3组12号"
 	case resident.FromTyped:
 	}
 	return c
@@ -49,7 +49,7 @@ func online() map[string][]catalog.Code {
 }
 
 func contexts(t testing.TB) map[string]form.Context {
-	base := form.Context{Today: today, Region: "140830100201", Claim: zhang(t, resident.FromSocialCard)}
+	base := form.Context{Today: today, Region: "140830100204", Claim: zhang(t, resident.FromSocialCard)}
 	full, bare, offline := base, base, base
 	full.Devices, full.Options = all(), online()
 	full.Backend = map[string]string{"pay_years": "16", "ui_months": "30", "cur_grade": "300", "aac067": "13800000000"}

@@ -117,7 +117,7 @@ func (f *Form) candidates(fd *catalog.Field) []Value {
 	case catalog.Region6:
 		return texts("140830", "610100", "110101")
 	case catalog.Region12:
-		return texts(f.ctx.Region, "140830100201")
+		return texts(f.ctx.Region, "140830100204")
 	case catalog.BankCard:
 		return texts("6217000000000000003", "6228480000000000000", "621700000000000000")
 	case catalog.DocScan:

@@ -193,15 +193,15 @@ func (f *Form) known() Step {
 			continue
 		}
 		src := f.answers[fd.Name].Source
-		if src != catalog.FromCard && src != catalog.FromBackend {
-			continue // dates of today and the like: the review shows them
+		if src != catalog.FromCard && src != catalog.FromBackend || fd.Rules.Equals != "" {
+			continue // dates of today, the same name again and the like: the review shows them
 		}
 		s.Fields = append(s.Fields, fd)
-		if t := f.SourceText(src); !slices.Contains(from, t) {
+		if t := f.SourceOf(fd.Name); !slices.Contains(from, t) {
 			from = append(from, t)
 		}
 	}
-	s.Sub = strings.Join(from, "、") + "。看看对不对，不对请按“呼叫帮办”"
+	s.Sub = strings.Join(from, "、") + "。看看对不对，不对就按“呼叫帮办”"
 	return s
 }
 
@@ -211,6 +211,9 @@ func (f *Form) step(fd *catalog.Field) Step {
 		Blocked: f.blocked(fd), Skip: !f.RequiredNow(fd) && !f.mustConsent(fd)}
 	if s.Title == "" {
 		s.Title = fd.Label
+	}
+	if v := f.answers[fd.Name]; v.Source == catalog.FromDevice && slices.Contains(longAnswers, fd.Type) {
+		s.Sub = strings.TrimSuffix("先替您填好了，对就按“下一步”。"+fd.Hint, "。")
 	}
 	if fd.Type == catalog.DocScan || fd.Type == catalog.Photo {
 		s.Kind, s.Defer = StepMaterial, true
@@ -225,6 +228,10 @@ func (f *Form) step(fd *catalog.Field) Step {
 	}
 	return s
 }
+
+// longAnswers are the types whose prefilled answer is worth a word, because it
+// stands there as if somebody else had typed it.
+var longAnswers = []catalog.FieldType{catalog.Text, catalog.VoiceText, catalog.Region6, catalog.Region12}
 
 // StepFor makes the page of one field or material by its key, to change an
 // answer from the review. It tells whether there is such a page now.

@@ -11,8 +11,8 @@ import (
 // Line is one line of the review page.
 type Line struct {
 	Label, Text string
-	Source      catalog.Source // who answered; SourceText gives words
-	Field       string         // key for StepFor
+	Source      catalog.Source // who answered; SourceOf gives words
+	Field       string         // key for StepFor and SourceOf
 	Editable    bool
 	Warn        string // what is wrong or worth a look, "" = nothing
 }

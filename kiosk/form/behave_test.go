@@ -1,0 +1,450 @@
+package form_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"cunban/kiosk/catalog"
+	"cunban/kiosk/divisions"
+	"cunban/kiosk/form"
+	"cunban/kiosk/resident"
+)
+
+func names(s form.Step) []string {
+	var out []string
+	for _, f := range s.Fields {
+		out = append(out, f.Name)
+	}
+	return out
+}
+
+func keys(steps []form.Step) []string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, s.Key())
+	}
+	return out
+}
+
+func home(t testing.TB, src resident.Source) form.Context {
+	t.Helper()
+	d, err := divisions.Embedded("140830100204")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return form.Context{Today: today, Region: "140830100204", Claim: zhang(t, src), Devices: all(), Divisions: d}
+}
+
+// TestWhatAFarmerIsAsked pins the pages of the two services that the plan
+// names first, for somebody of 70 with either card.
+func TestWhatAFarmerIsAsked(t *testing.T) {
+	cat := embedded(t)
+	for _, c := range []struct {
+		svc  string
+		src  resident.Source
+		want string
+	}{
+		{"S01", resident.FromSocialCard, "known other_pension special_group pay_grade aae008 aae010 aac067 aac009 aab301 aae006 hkb_scan"},
+		{"S01", resident.FromIDCard, "known other_pension special_group pay_grade aae008 aae010 aac067 aac009 aae006 hkb_scan"},
+		{"J01", resident.FromSocialCard, "known job_category work_area salary employ_form acc_status aac011 aac033 more aac067 aac009 aab301 aae006 sms_ok"},
+		{"J01", resident.FromIDCard, "known job_category work_area salary employ_form acc_status aac011 aac033 more aac067 aac009 aae006 sms_ok"},
+	} {
+		f := form.New(cat.Service(c.svc), cat, home(t, c.src), false)
+		if got := strings.Join(keys(f.Steps()), " "); got != c.want {
+			t.Errorf("%s with %s:\n got %s\nwant %s", c.svc, c.src, got, c.want)
+		}
+		for _, s := range f.Steps() {
+			if s.Title == "" || s.Blocked != "" || strings.Contains(s.Title+s.Sub, "aa") {
+				t.Errorf("%s %s: %q %q %q", c.svc, s.Key(), s.Title, s.Sub, s.Blocked)
+			}
+		}
+	}
+}
+
+func TestTheYoungAreAskedWhetherTheyStudy(t *testing.T) {
+	cat := embedded(t)
+	ctx := home(t, resident.FromSocialCard)
+	n, err := resident.ParseIDNumber("140830199301080125")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx.Today = ctx.Today.AddDate(-8, 0, 0) // 25 years old
+	ctx.Claim.Number = n
+	f := form.New(cat.Service("S01"), cat, ctx, false)
+	if !slices.Contains(keys(f.Steps()), "is_student") {
+		t.Error("somebody of 25 is not asked")
+	}
+	f.Set("is_student", form.Value{Text: "1"})
+	if p := f.Check("is_student"); p == nil || p.Warn || !strings.Contains(p.Text, "毕业") {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestCardFillsAndLocks(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("S01"), cat, home(t, resident.FromIDCard), false)
+	for name, want := range map[string]string{"aac003": "张示例", "aac002": "140830195603120024", "aac004": "2", "aac005": "01",
+		"aac006": "1956-03-12", "aac010": "山西省芮城县古魏镇太安村3组12号", "aae009": "张示例", "aab301": "140830100204",
+		"join_date": "2026-11-25", "aae006": "山西省芮城县古魏镇太安村3组12号", "post_code": "044600", "is_student": "2"} {
+		if got := f.Get(name).Text; got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	f.Set("aac003", form.Value{Text: "别人"})
+	f.Set("aae009", form.Value{Text: "别人"})
+	if f.Get("aac003").Text != "张示例" || f.Get("aae009").Text != "张示例" || f.Editable("aac003") {
+		t.Error("what the card says can be changed")
+	}
+	f.Set("aac010", form.Value{Text: "太安村4组"})
+	if f.Get("aac010").Text != "太安村4组" || !f.Editable("aac010") {
+		t.Error("the registered address cannot be changed")
+	}
+	if got := f.SourceOf("aac003"); got != "来自身份证" {
+		t.Errorf("source %q", got)
+	}
+}
+
+func TestWhatTheCardDoesNotSayIsAsked(t *testing.T) {
+	cat := embedded(t)
+	ctx := home(t, resident.FromSocialCard)
+	ctx.Claim.Ethnic, ctx.Claim.NameExact = "", false
+	f := form.New(cat.Service("S01"), cat, ctx, false)
+	got := keys(f.Steps())
+	if !slices.Contains(got, "aac005") || !slices.Contains(got, "aac003") {
+		t.Fatalf("not asked: %v", got)
+	}
+	f.Set("aac003", form.Value{Text: "张示例"})
+	if f.Get("aae009").Text != "张示例" {
+		t.Error("the account holder does not follow the name")
+	}
+	f.Set("aac003", form.Value{Text: "李示例"})
+	if f.Get("aae009").Text != "李示例" || !f.Editable("aac003") {
+		t.Error("the account holder does not follow the name")
+	}
+}
+
+func TestOrderOfSources(t *testing.T) {
+	cat := embedded(t)
+	ctx := home(t, resident.FromSocialCard)
+	ctx.Backend = map[string]string{"aac003": "县里的名字", "aab301": "140830101201", "aac005": "99999", "insurance": "110", "other_pension": "1"}
+	f := form.New(cat.Service("S01"), cat, ctx, false)
+	if f.Get("aac003").Text != "张示例" {
+		t.Error("upstream overrules the card")
+	}
+	if v := f.Get("aab301"); v.Text != "140830101201" || v.Source != catalog.FromBackend {
+		t.Errorf("the default overrules upstream: %+v", v)
+	}
+	if p := f.Check("other_pension"); p == nil || !p.Warn {
+		t.Errorf("what upstream knows is not judged: %+v", p)
+	}
+	g := form.New(cat.Service("S07"), cat, ctx, false)
+	if g.Get("insurance").Text != "110" {
+		t.Error("the default overrules upstream")
+	}
+	g.Set("insurance", form.Value{Text: "210"})
+	g.Update(func(c *form.Context) { c.Backend["insurance"] = "410" })
+	if g.Get("insurance").Text != "210" {
+		t.Error("upstream overrules the person")
+	}
+}
+
+func TestInvisibleAnswersAreKeptAndNotSubmitted(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("J08"), cat, home(t, resident.FromSocialCard), false)
+	fd := f.Field("disability_grade")
+	if f.Visible(fd) {
+		t.Fatal("asked before")
+	}
+	f.Set("aac033", form.Value{Text: "6"})
+	if !f.Visible(fd) || !f.RequiredNow(fd) {
+		t.Fatal("not asked")
+	}
+	f.Set("disability_grade", form.Value{Text: "2"})
+	f.Set("aac033", form.Value{Text: "1"})
+	if b, _ := f.JSON(); strings.Contains(string(b), "disability_grade") {
+		t.Error("submitted")
+	}
+	f.Set("aac033", form.Value{Text: "6"})
+	if f.Get("disability_grade").Text != "2" {
+		t.Error("lost")
+	}
+}
+
+func TestWithoutDevicesThereIsAnotherWay(t *testing.T) {
+	cat := embedded(t)
+	ctx := home(t, resident.FromIDCard)
+	ctx.Devices = form.Devices{}
+	f := form.New(cat.Service("S01"), cat, ctx, false)
+	s, ok := f.StepFor("hkb_scan")
+	if !ok || !strings.Contains(s.Blocked, "以后补交") || !s.Defer {
+		t.Fatalf("%+v", s)
+	}
+	f.Set("hkb_scan", form.Value{Deferred: true})
+	if p := f.CheckStep(s); p != nil || !slices.Contains(f.Outstanding(), "户口簿首页和本人页") {
+		t.Errorf("%+v %v", p, f.Outstanding())
+	}
+
+	f = form.New(cat.Service("S11"), cat, ctx, false)
+	s, _ = f.StepFor("auth_method")
+	if slices.ContainsFunc(s.Options, func(c catalog.Code) bool { return c.Code == "1" || c.Code == "4" }) || len(s.Options) < 2 {
+		t.Errorf("offered: %v", s.Options)
+	}
+	f.Set("auth_method", form.Value{Text: "2"})
+	if !slices.Contains(f.Outstanding(), "工作人员人证核验结果") || slices.Contains(keys(f.Steps()), "staff_verify") {
+		t.Errorf("a resident's form waits for staff: %v %v", f.Outstanding(), keys(f.Steps()))
+	}
+	f.Update(func(c *form.Context) { c.Role = form.RoleStaff })
+	if !slices.Contains(keys(f.Steps()), "staff_verify") || f.Check("staff_verify") == nil {
+		t.Error("staff are not asked")
+	}
+	f.Update(func(c *form.Context) { c.Backend = map[string]string{"auth_method": "4"} })
+	s, _ = f.StepFor("auth_method")
+	if !slices.ContainsFunc(s.Options, func(c catalog.Code) bool { return c.Code == "4" }) {
+		t.Error("upstream's answer is not offered")
+	}
+
+	for _, id := range []string{"S04", "S10", "C02", "C03"} {
+		f = form.New(cat.Service(id), cat, ctx, false)
+		if got := keys(f.Steps()); slices.Contains(got, "consent_face") || slices.Contains(got, "face_capture") {
+			t.Errorf("%s asks for a face without a camera", id)
+		}
+		f.Update(func(c *form.Context) { c.Devices.Face = true })
+		if got := keys(f.Steps()); !slices.Contains(got, "consent_face") || slices.Contains(got, "face_capture") {
+			t.Errorf("%s: consent comes before the face: %v", id, got)
+		}
+		f.Set("consent_face", form.Value{Text: "1"})
+		if got := keys(f.Steps()); !slices.Contains(got, "face_capture") {
+			t.Errorf("%s: no face after consent", id)
+		}
+	}
+
+	svc, one := oneService(t, field("x", "face", "")+","+field("p", "pin", "")+","+field("b", "backend_select", `,"validation":{"endpoint":"job"}`)+
+		","+field("ph", "photo", ""), "")
+	f = form.New(svc, one, form.Context{Today: today}, false)
+	for key, want := range map[string]string{"x": "工作人员", "p": "重置", "b": "连不上县里", "ph": "以后补交"} {
+		if s, ok := f.StepFor(key); !ok || !strings.Contains(s.Blocked, want) {
+			t.Errorf("%s: %+v", key, s)
+		}
+	}
+	if p := f.Check("x"); p != nil {
+		t.Errorf("a face is demanded without a camera: %+v", p)
+	}
+	if p := f.Check("b"); p != nil {
+		t.Errorf("a choice is demanded without a line: %+v", p)
+	}
+	if p := f.Check("p"); p == nil || p.Code != "blocked" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestPINsAreNeverStored(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("C03"), cat, home(t, resident.FromSocialCard), false)
+	f.Set("mode", form.Value{Text: "1"})
+	for _, n := range []string{"old_pin", "new_pin", "new_pin2"} {
+		f.Set(n, form.Value{Text: "739415"})
+	}
+	b, err := f.JSON()
+	if err != nil || strings.Contains(string(b), "739415") {
+		t.Errorf("%s %v", b, err)
+	}
+	for _, l := range f.Summary() {
+		if strings.Contains(l.Text, "7394") {
+			t.Error("a PIN is shown")
+		}
+	}
+}
+
+func TestConsentsAndSignature(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("S10"), cat, home(t, resident.FromSocialCard), false)
+	if c := f.NoticeConsent(); c == nil || c.Name != "consent_notice" {
+		t.Errorf("%v", c)
+	}
+	var got []string
+	for _, c := range f.Consents() {
+		got = append(got, c.Name)
+	}
+	if !slices.Equal(got, []string{"promise", "consent_pi"}) {
+		t.Errorf("consents %v", got)
+	}
+	if s := f.SignatureField(); s == nil || s.Name != "signature" {
+		t.Errorf("signature %v", s)
+	}
+	if err := form.FillSample(f); err != nil {
+		t.Fatal(err)
+	}
+	f.Set("signature", form.Value{})
+	f.Set("promise", form.Value{Text: "0"})
+	if len(f.StepProblems()) != 0 || len(f.Problems()) != 2 {
+		t.Errorf("%v %v", f.StepProblems(), f.Problems())
+	}
+}
+
+func TestAgentBlock(t *testing.T) {
+	cat := embedded(t)
+	ctx := home(t, resident.FromSocialCard)
+	f := form.New(cat.Service("S01"), cat, ctx, true)
+	if got := keys(f.Steps()); !slices.Equal(got[:5], []string{"known", "agent_name", "agent_idno", "agent_relation", "agent_phone"}) {
+		t.Errorf("%v", got)
+	}
+	n, err := resident.ParseIDNumber("140830198707144518")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Update(func(c *form.Context) {
+		c.Agent = resident.Claim{Source: resident.FromIDCard, Number: n, Name: resident.NewName("李示例"), NameExact: true}
+	})
+	if f.Get("agent_name").Text != "李示例" || f.Get("agent_idno").Text != "140830198707144518" || f.SourceOf("agent_name") != "来自身份证" {
+		t.Error("the agent's card is not used")
+	}
+	if !slices.Contains(names(f.Steps()[0]), "agent_name") {
+		t.Error("the agent's name is not among what is known")
+	}
+	b, err := f.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := form.Load(cat.Service("S01"), cat, ctx, b, nil)
+	if err != nil || !g.Agent() {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestReturnedCaseOpensAtWhatIsToBeMended(t *testing.T) {
+	cat := embedded(t)
+	ctx := home(t, resident.FromIDCard)
+	f := form.New(cat.Service("S01"), cat, ctx, false)
+	if err := form.FillSample(f); err != nil {
+		t.Fatal(err)
+	}
+	b, err := f.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := form.Load(cat.Service("S01"), cat, ctx, b, []string{"aac003", "hkb_scan"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := keys(g.MendSteps()); !slices.Equal(got, []string{"aac003", "hkb_scan"}) {
+		t.Errorf("%v", got)
+	}
+	if s := g.MendSteps()[0]; s.Mend == "" || !g.Editable("aac003") {
+		t.Error("what is to be mended is locked")
+	}
+	g.Set("aac003", form.Value{Text: "张再例"})
+	if g.Get("aac003").Text != "张再例" || g.Get("aae009").Text != "张再例" {
+		t.Error("not mended")
+	}
+	if !slices.Contains(keys(g.Steps()), "pay_grade") || g.Get("pay_grade").Text == "" {
+		t.Error("the rest is gone")
+	}
+	if _, ok := g.StepFor("pay_grade"); !ok {
+		t.Error("the rest cannot be changed")
+	}
+}
+
+func TestMaterialsWithoutAField(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("S01"), cat, home(t, resident.FromIDCard), false)
+	key := form.MaterialKey("特殊群体证明")
+	if slices.Contains(keys(f.Steps()), key) {
+		t.Error("asked of everybody")
+	}
+	f.Set("special_group", form.Value{Text: "04"})
+	s, ok := f.StepFor(key)
+	if !ok || s.Kind != form.StepMaterial || s.Material == nil || !s.Skip {
+		t.Fatalf("%+v", s)
+	}
+	f.Set(key, form.Value{Pages: 2})
+	b, _ := f.JSON()
+	if !strings.Contains(string(b), `"materials":{"特殊群体证明":{"pages":2,"src":"device"}}`) {
+		t.Errorf("%s", b)
+	}
+	if f.TextOf(key) != "已拍 2 页" {
+		t.Error(f.TextOf(key))
+	}
+	f.Set("special_group", form.Value{Text: "00"})
+	if b, _ := f.JSON(); strings.Contains(string(b), "特殊群体证明") {
+		t.Error("submitted though nobody asks for it")
+	}
+	g := form.New(cat.Service("S10"), cat, home(t, resident.FromIDCard), false)
+	hk := form.MaterialKey("户口簿首页和本人页")
+	if p := g.Check(hk); p == nil || p.Code != "required" {
+		t.Errorf("%+v", p)
+	}
+	g.Set(hk, form.Value{Deferred: true})
+	if g.Check(hk) != nil || !slices.Contains(g.Outstanding(), "户口簿首页和本人页") {
+		t.Error("cannot be brought later")
+	}
+}
+
+func TestReviewInPlainWords(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("S01"), cat, home(t, resident.FromIDCard), false)
+	for k, v := range map[string]string{"pay_grade": "500", "other_pension": "1", "aae010": "6217000000000000003", "aac067": "13800000000"} {
+		f.Set(k, form.Value{Text: v})
+	}
+	f.Set("hkb_scan", form.Value{Pages: 2})
+	text := map[string]string{}
+	warn := map[string]string{}
+	for _, l := range f.Summary() {
+		text[l.Field], warn[l.Field] = l.Text, l.Warn
+	}
+	for k, want := range map[string]string{"aac006": "1956年3月12日", "pay_grade": "500 元（政府补 60 元）", "other_pension": "有",
+		"aab301": "山西省运城市芮城县古魏镇太安村", "aae010": "6217 0000 0000 0000 003", "hkb_scan": "已拍 2 页", "aac009": "还没填"} {
+		if text[k] != want {
+			t.Errorf("%s: %q, want %q", k, text[k], want)
+		}
+	}
+	if warn["other_pension"] == "" || warn["aac009"] == "" || warn["pay_grade"] != "" {
+		t.Errorf("warnings %v", warn)
+	}
+	if _, shown := text["consent_pi"]; shown {
+		t.Error("consents have their own page")
+	}
+
+	g := form.New(cat.Service("J15"), cat, home(t, resident.FromIDCard), false)
+	g.Set("loan_amount", form.Value{Text: "10"})
+	g.Set("loan_term", form.Value{Text: "12"})
+	if g.TextOf("loan_amount") != "10 万元" || g.TextOf("loan_term") != "12 个月" {
+		t.Error(g.TextOf("loan_amount"), g.TextOf("loan_term"))
+	}
+	h := form.New(cat.Service("S10"), cat, home(t, resident.FromIDCard), false)
+	if !slices.ContainsFunc(h.Summary(), func(l form.Line) bool { return l.Field == "pay_years" && l.Text == "由县里查" && !l.Editable }) {
+		t.Error("what the county knows is not said")
+	}
+}
+
+func TestWipe(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("J11"), cat, home(t, resident.FromIDCard), false)
+	if err := form.FillSample(f); err != nil {
+		t.Fatal(err)
+	}
+	f.Wipe()
+	for _, fd := range cat.Service("J11").Fields {
+		if !f.Get(fd.Name).IsZero() {
+			t.Errorf("%s is still there", fd.Name)
+		}
+	}
+	b, err := f.JSON()
+	if err != nil || string(b) != `{"fields":{},"materials":{}}` {
+		t.Errorf("%s %v", b, err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	cat := embedded(t)
+	for _, s := range []string{"", "{", "[]", `{"fields":{"aac067":{"v":["x"]}}}`, `{"fields":{"aac067":{"v":"1","src":"moon"}}}`,
+		`{"fields":{"job_category":{"v":"x"}}}`, `{"fields":[]}`, strings.Repeat(" ", 1<<20) + "{}"} {
+		if _, err := form.Load(cat.Service("J01"), cat, home(t, resident.FromIDCard), []byte(s), nil); err == nil {
+			t.Errorf("%.60q loads", s)
+		}
+	}
+	f, err := form.Load(cat.Service("J01"), cat, home(t, resident.FromIDCard), []byte(`{"fields":{"of_another_version":{"v":"x"}}}`), nil)
+	if err != nil || f.Get("aac003").Text == "" {
+		t.Errorf("%v", err)
+	}
+}
