@@ -32,11 +32,11 @@ func (e *Engine) sendSome(ctx context.Context) bool {
 		e.send(ctx, items)
 		return true
 	}
-	now := e.clock.Now()
-	leased, err := e.o.Store.Lease(ctx, now, e.t.LeaseTTL, e.width.get())
+	now, ttl := e.clock.Now(), e.leaseTTL()
+	leased, err := e.o.Store.Lease(ctx, now, ttl, e.width.get())
 	if err == nil && len(leased) == 0 && e.eager.swap(false) {
 		// The button: what waits for its next try waits no longer.
-		leased, err = e.o.Store.Lease(ctx, now.Add(2*e.t.BackoffCap), e.t.LeaseTTL, e.width.get())
+		leased, err = e.o.Store.Lease(ctx, now.Add(2*e.t.BackoffCap), ttl, e.width.get())
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -60,6 +60,16 @@ func (e *Engine) sendSome(ctx context.Context) bool {
 		e.send(ctx, items)
 	}
 	return len(leased) > 0
+}
+
+// leaseTTL is the time to live of leases. In the beginning it is shorter: what
+// was leased before this engine began is nobody's any more and need not wait.
+func (e *Engine) leaseTTL() time.Duration {
+	now := e.steady()
+	if e.leasing.IsZero() {
+		e.leasing = now
+	}
+	return min(e.t.LeaseTTL, now.Sub(e.leasing)+time.Second)
 }
 
 func outstanding(it cases.Item) bool {

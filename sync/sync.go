@@ -259,8 +259,9 @@ type Engine struct {
 	jobs    jobs
 	blame   blame
 	due     dueTimes
-	strikes counter // server failures in a row
-	eager   flag    // somebody pressed the button: back-offs of items do not count
+	strikes counter   // server failures in a row
+	leasing time.Time // steady time of the first lease; messages lane only
+	eager   flag      // somebody pressed the button: back-offs of items do not count
 	small   gate
 	bucket  *bucket
 	meter   *meter

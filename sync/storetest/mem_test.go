@@ -1,0 +1,5 @@
+package storetest
+
+import "testing"
+
+func TestMem(t *testing.T) { Run(t, func(*testing.T) Store { return NewMem() }) }
