@@ -35,6 +35,7 @@ const (
 	DefaultScanTimeout = 90 * time.Second // a slow flatbed at 300 dpi takes 40 s
 	DefaultListTimeout = 25 * time.Second // the net and escl backends search the network
 	DefaultPoll        = 10 * time.Second // between looks at the scanner
+	DefaultGrace       = 3 * time.Second  // lamp off, carriage home
 	a4WidthMM          = 210
 	a4HeightMM         = 297
 )
@@ -53,6 +54,7 @@ type SANEOptions struct {
 	ScanTimeout time.Duration // one page; 0 = DefaultScanTimeout
 	ListTimeout time.Duration // one look; 0 = DefaultListTimeout
 	Poll        time.Duration // between looks; 0 = DefaultPoll
+	Grace       time.Duration // from asking scanimage to stop to killing it; 0 = DefaultGrace
 
 	Now    func() time.Time // nil = time.Now
 	Logger *slog.Logger     // nil = none
@@ -80,6 +82,7 @@ func NewSANE(o SANEOptions) *SANE {
 	o.ScanTimeout = cmp.Or(o.ScanTimeout, DefaultScanTimeout)
 	o.ListTimeout = cmp.Or(o.ListTimeout, DefaultListTimeout)
 	o.Poll = cmp.Or(o.Poll, DefaultPoll)
+	o.Grace = cmp.Or(o.Grace, DefaultGrace)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -126,7 +129,7 @@ func (s *SANE) list(ctx context.Context) ([]Found, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.ListTimeout)
 	defer cancel()
 	var text []byte
-	_, err := run(ctx, s.env(), s.o.Program, []string{"-f", listFormat}, func(r io.Reader) (err error) {
+	_, err := run(ctx, s.o.Grace, s.env(), s.o.Program, []string{"-f", listFormat}, func(r io.Reader) (err error) {
 		text, err = io.ReadAll(io.LimitReader(r, 64<<10))
 		return err
 	})
@@ -231,7 +234,7 @@ func (s *SANE) look(ctx context.Context) error {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, s.o.ListTimeout)
 	defer cancel()
-	_, err := run(ctx, s.env(), s.o.Program, []string{"-d", f.Device, "--dont-scan"}, func(r io.Reader) error {
+	_, err := run(ctx, s.o.Grace, s.env(), s.o.Program, []string{"-d", f.Device, "--dont-scan"}, func(r io.Reader) error {
 		_, err := io.Copy(io.Discard, r)
 		return err
 	})
@@ -344,7 +347,7 @@ func (s *SANE) scan(ctx context.Context, f Found) (image.Image, int, error) {
 	for try := 0; ; try++ {
 		var img image.Image
 		factor := 1
-		stderr, err := run(ctx, s.env(), s.o.Program, args, func(r io.Reader) (err error) {
+		stderr, err := run(ctx, s.o.Grace, s.env(), s.o.Program, args, func(r io.Reader) (err error) {
 			if img, factor, err = readPNM(r, maxPixels); err != nil {
 				return err
 			}

@@ -60,6 +60,9 @@ func classify(err error) error {
 	if strings.Contains(exit.text, "open of device") {
 		return fmt.Errorf("%w: %w", device.ErrAbsent, err)
 	}
+	if exit.ok {
+		return err // nothing but a page that is not whole
+	}
 	return fmt.Errorf("%w: %w", ErrIO, err)
 }
 
@@ -92,7 +95,7 @@ func condition(err error) device.Health {
 		return set(device.StateFault, "SC-08", "内存不够，没有扫成。", "请再试一次；还不行，请技术员重启终端。")
 	case errors.Is(err, context.DeadlineExceeded):
 		return set(device.StateFault, "SC-09", "扫描仪很久没有反应。", "关掉扫描仪，等十秒再打开。")
-	case errors.Is(err, ErrPicture):
+	case errors.Is(err, ErrPicture) && !errors.Is(err, ErrIO):
 		return set(device.StateFault, "SC-10", "这一页没有扫完整。", "请再扫一次。前面扫好的页都在。")
 	case errors.Is(err, ErrKept):
 		return set(device.StateFault, "SC-12", "材料文件夹不让删除文件。", "请技术员检查文件夹的权限。")

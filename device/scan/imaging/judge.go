@@ -1,0 +1,112 @@
+package imaging
+
+import (
+	"image"
+	"slices"
+)
+
+// Limits of the judgement, in levels of 0…255 and in shares. They were set
+// with pages of text at 200 dpi that were darkened and blurred step by step;
+// the tests hold them there.
+const (
+	tile        = 64   // side of the squares that are looked at, pixels
+	darkPaper   = 95   // paper that is darker than this is too dark
+	inkDistance = 48   // this much darker than the paper around it is ink
+	inkShare    = 4e-4 // less ink than this share of the page is blank
+	flatTile    = 40   // a square with less contrast has nothing to judge
+	sharpEdge   = 0.28 // steepest step between neighbours, as share of the contrast
+)
+
+// Judge says whether a page in shades of grey, about 200 dpi, is fit for a
+// file.
+func Judge(g *image.Gray) Verdict {
+	w, h := g.Rect.Dx(), g.Rect.Dy()
+	var (
+		inkPixels int
+		paper     histogram // of the squares' paper levels
+		sharpness []float64 // of the squares that have something on them
+	)
+	for y := 0; y < h; y += tile {
+		for x := 0; x < w; x += tile {
+			s := square(g, x, y, min(x+tile, w), min(y+tile, h))
+			paper[s.paper]++
+			inkPixels += s.ink
+			if s.contrast >= flatTile {
+				sharpness = append(sharpness, float64(s.step)/float64(s.contrast))
+			}
+		}
+	}
+	v := Verdict{OK: true, Words: WordsOK}
+	switch {
+	case paper.at(0.75) < darkPaper:
+		v = Verdict{Dark: true, Words: WordsDark}
+	case float64(inkPixels) < inkShare*float64(w*h):
+		v = Verdict{Blank: true, Words: WordsBlank}
+	case len(sharpness) > 0 && median(sharpness) < sharpEdge:
+		v = Verdict{Blurred: true, Words: WordsBlurred}
+	}
+	return v
+}
+
+// histogram counts levels.
+type histogram [256]int
+
+// at returns the level below which the share q lies.
+func (h *histogram) at(q float64) int {
+	n := 0
+	for _, c := range h {
+		n += c
+	}
+	left := int(q * float64(n))
+	for i, c := range h {
+		if left -= c; left < 0 {
+			return i
+		}
+	}
+	return 255
+}
+
+// look is what one square shows.
+type look struct {
+	paper    int // level of the paper: what is brighter is a tenth at most
+	ink      int // pixels that are clearly darker
+	contrast int // between paper and the darkest hundredth
+	step     int // the steepest hundredth of the steps between neighbours
+}
+
+func square(g *image.Gray, x0, y0, x1, y1 int) look {
+	var levels, steps histogram
+	for y := y0; y < y1; y++ {
+		row := g.Pix[y*g.Stride : y*g.Stride+x1]
+		for x := x0; x < x1; x++ {
+			levels[row[x]]++
+			d := 0
+			if x+1 < x1 {
+				d = abs(int(row[x]) - int(row[x+1]))
+			}
+			if y+1 < y1 {
+				d = max(d, abs(int(row[x])-int(g.Pix[(y+1)*g.Stride+x])))
+			}
+			steps[d]++
+		}
+	}
+	l := look{paper: levels.at(0.9), step: steps.at(0.99)}
+	l.contrast = l.paper - levels.at(0.01)
+	for i := range max(l.paper-inkDistance, 0) {
+		l.ink += levels[i]
+	}
+	return l
+}
+
+func abs(a int) int {
+	if a < 0 {
+		return -a
+	}
+	return a
+}
+
+// median of a list that is not empty; the list is sorted.
+func median(list []float64) float64 {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
