@@ -127,6 +127,7 @@ type Grid struct {
 	paged
 	// MaxColumns limits the columns, 0 for the usual five (three in portrait).
 	maxColumns int
+	tight      bool
 	cols, rows int
 	cell       fyne.Size
 }
@@ -146,6 +147,16 @@ func NewGrid(look *theme.Look, name string) *Grid {
 
 // Columns limits the number of columns.
 func (g *Grid) Columns(n int) *Grid { g.maxColumns = n; g.size = fyne.Size{}; return g }
+
+// Tight makes gaps small and the least cell narrow, for the days of a month.
+func (g *Grid) Tight(on bool) *Grid { g.tight = on; g.size = fyne.Size{}; return g }
+
+func (g *Grid) gap() float32 {
+	if g.tight {
+		return g.look.MM(4)
+	}
+	return g.look.Gap()
+}
 
 // SetCells puts other cells and turns to the first page.
 func (g *Grid) SetCells(cells []fyne.CanvasObject) {
@@ -169,7 +180,7 @@ func (g *Grid) lay(s fyne.Size) {
 		g.plan(s)
 	}
 	g.settle()
-	gap := g.look.Gap()
+	gap := g.gap()
 	for i, o := range g.show(s) {
 		place(o, float32(i%g.cols)*(g.cell.Width+gap), float32(i/g.cols)*(g.cell.Height+gap), g.cell.Width, g.cell.Height)
 	}
@@ -183,7 +194,7 @@ func (g *Grid) plan(s fyne.Size) {
 	if n == 0 {
 		return
 	}
-	gap := g.look.Gap()
+	gap := g.gap()
 	limit := 5
 	if g.look.Portrait {
 		limit = 3
@@ -195,6 +206,9 @@ func (g *Grid) plan(s fyne.Size) {
 	if g.look.Size == theme.Large {
 		least = g.look.MM(minCellLargeMM)
 	}
+	if g.tight {
+		least *= 0.75
+	}
 	type shape struct {
 		cols, rows, pages int
 		w, h, score       float64
@@ -202,7 +216,7 @@ func (g *Grid) plan(s fyne.Size) {
 	var best shape
 	for cols := 1; cols <= min(limit, n); cols++ {
 		w := (s.Width - gap*float32(cols-1)) / float32(cols)
-		if cols > 1 && (w < least || !g.reads(w)) {
+		if cols > 1 && (w < least || (!g.tight && !g.reads(w))) {
 			break
 		}
 		need := float32(0)
