@@ -1,0 +1,464 @@
+package vault
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"cunban/kiosk/cases"
+	"cunban/kiosk/oplog"
+	"cunban/kiosk/seal"
+)
+
+// page is how many records are read at a time: between pages others have the
+// database.
+const page = 1000
+
+// stored is a record as it lies in the database.
+type stored struct {
+	seq  int64
+	line []byte
+	leaf []byte
+}
+
+// records calls f for the records from (within) to (not within), in order.
+func (v *Vault) records(ctx context.Context, db *sql.DB, from, to int64, f func(stored) error) error {
+	for from < to {
+		batch, err := readRecords(ctx, db, from, min(page, to-from))
+		if err != nil {
+			return err
+		}
+		if len(batch) == 0 {
+			return nil
+		}
+		for _, s := range batch {
+			if s.seq >= to {
+				return nil
+			}
+			if err := f(s); err != nil {
+				return err
+			}
+		}
+		from = batch[len(batch)-1].seq + 1
+	}
+	return nil
+}
+
+func readRecords(ctx context.Context, db *sql.DB, from, n int64) (out []stored, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT seq, rec FROM log_records WHERE seq>=? ORDER BY seq LIMIT ?", from, n)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var s stored
+		if err := rows.Scan(&s.seq, &s.line); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// LogReport is what LogVerify found.
+type LogReport struct {
+	oplog.Report
+	Uncovered int64      // records after the last checkpoint
+	Bad       *oplog.Bad // nil: the log is whole
+	Took      time.Duration
+}
+
+// LogVerify checks every record, every node of the tree, the tree state and
+// every checkpoint, while others go on working. When something is wrong, the
+// report and the error name the first bad record (*oplog.Bad). progress may be
+// nil. What it found is in the log itself.
+func (v *Vault) LogVerify(ctx context.Context, progress func(done, total int64)) (rep LogReport, err error) {
+	const what = "verify the log"
+	start := v.o.Now()
+	db, err := v.reader(ctx, what)
+	if err != nil {
+		return rep, err
+	}
+	claim, err := v.logClaim(ctx, db)
+	if err != nil {
+		return rep, v.fail(what, err)
+	}
+	var county []*seal.PublicKey
+	if pem, ok, err := v.Get(ctx, keyCountySign); err != nil {
+		return rep, err
+	} else if ok {
+		if k, err := seal.ParsePublicKey(pem); err == nil {
+			county = append(county, k)
+		}
+	}
+	ver, err := oplog.NewVerifier(oplog.VerifyOptions{Origin: v.origin,
+		Keys: oplog.Keys{Terminal: []*seal.PublicKey{v.PublicKey()}, County: county}})
+	if err != nil {
+		return rep, v.fail(what, err)
+	}
+	err = v.verify(ctx, db, ver, claim, progress)
+	rep.Report, rep.Bad = ver.Report(), oplog.AsBad(err)
+	last, _ := ver.Last()
+	rep.Uncovered, rep.Took = ver.Size()-last.Size, v.o.Now().Sub(start)
+	if err != nil && rep.Bad == nil {
+		return rep, v.fail(what, err)
+	}
+	e := oplog.Entry{Event: oplog.LogVerify, Fields: map[string]string{"size": strconv.FormatInt(ver.Size(), 10)}}
+	if rep.Bad != nil {
+		e.Outcome, e.Fields["bad"] = oplog.Failed, strconv.FormatInt(rep.Bad.Seq, 10)
+	}
+	if _, e := v.Record(ctx, e); e != nil {
+		return rep, errors.Join(err, e)
+	}
+	if err != nil {
+		return rep, fmt.Errorf("vault: %s: %w", what, err)
+	}
+	return rep, nil
+}
+
+// logClaim is what the log says of itself at one moment.
+type logClaim struct {
+	size  int64 // of the tree state
+	root  []byte
+	rows  int64 // number of the last record and one
+	notes []storedNote
+}
+
+func (v *Vault) logClaim(ctx context.Context, db *sql.DB) (c logClaim, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c.size, c.root = v.tree.Size(), v.tree.Root()
+	if err := db.QueryRow("SELECT coalesce(max(seq)+1, 0) FROM log_records").Scan(&c.rows); err != nil {
+		return c, err
+	}
+	c.notes, err = readNotes(ctx, db, math.MaxInt64)
+	return c, err
+}
+
+func (v *Vault) verify(ctx context.Context, db *sql.DB, ver *oplog.Verifier, claim logClaim, progress func(done, total int64)) error {
+	size, notes := claim.size, claim.notes
+	take := func() error {
+		for len(notes) > 0 && notes[0].size <= ver.Size() {
+			if _, err := ver.Checkpoint(notes[0].note); err != nil {
+				return err
+			}
+			notes = notes[1:]
+		}
+		return nil
+	}
+	tree := nodeCheck{ctx: ctx, db: db}
+	if err := take(); err != nil {
+		return err
+	}
+	err := v.records(ctx, db, 0, size, func(s stored) error {
+		leaf, err := tree.record(s.seq, ver.Size())
+		if err != nil {
+			return err
+		}
+		if _, err := ver.Record(s.line, leaf); err != nil {
+			return err
+		}
+		if err := take(); err != nil {
+			return err
+		}
+		if progress != nil && ver.Size()%page == 0 {
+			progress(ver.Size(), size)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(notes) > 0 { // a checkpoint of more records than there are
+		if _, err := ver.Checkpoint(notes[0].note); err != nil {
+			return err
+		}
+	}
+	if err := ver.Finish(); err != nil {
+		return err
+	}
+	switch at := ver.Size(); {
+	case at < size:
+		return &oplog.Bad{Seq: at, Last: size - 1, Kind: oplog.BadCut, What: fmt.Sprintf("the tree state knows of %d records, there are %d", size, at)}
+	case claim.rows > size:
+		return &oplog.Bad{Seq: size, Last: claim.rows - 1, Kind: oplog.BadOrder, What: fmt.Sprintf("records after the %d that the tree state knows of", size)}
+	case !seal.Equal(claim.root, ver.Tree().Root()):
+		return &oplog.Bad{Seq: at - 1, Last: at - 1, Kind: oplog.BadRoot, What: "the tree state has another root than the records"}
+	}
+	if progress != nil {
+		progress(size, size)
+	}
+	return nil
+}
+
+type storedNote struct {
+	size int64
+	note []byte
+}
+
+func readNotes(ctx context.Context, db *sql.DB, upTo int64) (out []storedNote, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT size, note FROM checkpoints WHERE size<=? ORDER BY size", upTo)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var n storedNote
+		if err := rows.Scan(&n.size, &n.note); err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, rows.Err()
+}
+
+// nodeCheck walks the stored nodes beside the records: they lie in the order in
+// which they were completed.
+type nodeCheck struct {
+	ctx   context.Context
+	db    *sql.DB
+	ahead map[int64][]byte // nodes read ahead
+	next  int64            // first id not read yet
+	left  [64][]byte       // the last left child of each level
+}
+
+// record returns the leaf hash kept for a record and checks the nodes that it
+// completed. at is the record that should come.
+func (t *nodeCheck) record(seq, at int64) (leaf []byte, err error) {
+	if seq != at {
+		return nil, nil // the verifier names it
+	}
+	id := tlog.StoredHashIndex(0, at)
+	h, err := t.node(id)
+	if err != nil || h == nil {
+		return nil, t.bad(at, "its leaf hash is missing", err)
+	}
+	leaf = h
+	level := 0
+	for i := at; i&1 == 1; i >>= 1 {
+		id++
+		level++
+		want := oplog.Hasher.HashChildren(t.left[level-1], h)
+		if h, err = t.node(id); err != nil || !seal.Equal(h, want) {
+			return nil, t.bad(at, fmt.Sprintf("tree node %d/%d is not what the records give", level, i>>1), err)
+		}
+	}
+	t.left[level] = h
+	return leaf, nil
+}
+
+func (t *nodeCheck) bad(seq int64, what string, err error) error {
+	if err != nil {
+		return err
+	}
+	return &oplog.Bad{Seq: seq, Last: seq, Kind: oplog.BadContent, What: what}
+}
+
+func (t *nodeCheck) node(id int64) (h []byte, err error) {
+	if id >= t.next {
+		rows, err := t.db.QueryContext(t.ctx, "SELECT id, hash FROM log_nodes WHERE id>=? AND id<? ORDER BY id", id, id+2*page)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		t.ahead, t.next = make(map[int64][]byte, 2*page), id+2*page
+		for rows.Next() {
+			var k int64
+			var b []byte
+			if err := rows.Scan(&k, &b); err != nil {
+				return nil, err
+			}
+			t.ahead[k] = b
+		}
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return t.ahead[id], nil
+}
+
+// LogExport writes the log up to its newest checkpoint, which it signs when
+// something happened since the last, in the form that oplog.VerifyExport and a
+// stranger with openssl can check.
+func (v *Vault) LogExport(ctx context.Context, w io.Writer) error {
+	const what = "export the log"
+	note, _, err := v.Checkpoint(ctx, 0)
+	if err != nil {
+		return err
+	}
+	cp, err := oplog.PeekCheckpoint(note)
+	if err != nil {
+		return v.fail(what, err)
+	}
+	db, err := v.reader(ctx, what)
+	if err != nil {
+		return err
+	}
+	notes, err := readNotes(ctx, db, cp.Size)
+	if err != nil {
+		return v.fail(what, err)
+	}
+	x, err := oplog.NewExportWriter(w, oplog.ExportHeader{Origin: v.origin, Software: v.o.Version, Made: v.o.Now()})
+	if err != nil {
+		return err
+	}
+	err = v.records(ctx, db, 0, cp.Size, func(s stored) error {
+		if err := x.Record(s.line, nil); err != nil {
+			return err
+		}
+		for len(notes) > 0 && notes[0].size <= s.seq+1 {
+			if err := x.Checkpoint(notes[0].note); err != nil {
+				return err
+			}
+			notes = notes[1:]
+		}
+		return nil
+	})
+	if err = errors.Join(err, x.Close()); err != nil {
+		return v.fail(what, err)
+	}
+	_, err = v.Record(ctx, oplog.Entry{Event: oplog.LogExport, Fields: map[string]string{
+		"first": "0", "size": strconv.FormatInt(cp.Size, 10),
+	}})
+	return err
+}
+
+// LogFilter selects log records; zero fields do not filter.
+type LogFilter struct {
+	Since, Until time.Time // Since is within, Until is not
+	CaseID       string
+	Event        oplog.Event
+	Outcome      oplog.Outcome
+	Role         string
+	Account      string
+	Device       string
+	Service      string
+	Session      uint64
+	Before       int64 // only records with a smaller number, for the next page; 0 = from the end
+	Limit        int   // 0 = all
+}
+
+func (f LogFilter) takes(r oplog.Record) bool {
+	same := func(want, have string) bool { return want == "" || want == have }
+	return same(string(f.Event), string(r.Event)) && same(string(f.Outcome), string(r.Outcome)) && same(f.Role, r.Role) &&
+		same(f.Account, r.Account) && same(f.Device, r.Device) && same(f.Service, r.Fields["service"]) &&
+		same(f.CaseID, r.CaseID) && (f.Session == 0 || f.Session == r.Session) &&
+		(f.Since.IsZero() || !r.Wall.Before(f.Since)) && (f.Until.IsZero() || r.Wall.Before(f.Until))
+}
+
+// LogQuery returns log records, the newest first. A record that cannot be read
+// any more is left out: LogVerify names it.
+func (v *Vault) LogQuery(ctx context.Context, f LogFilter) (out []oplog.Record, err error) {
+	const what = "query the log"
+	db, err := v.reader(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	before := f.Before
+	if before <= 0 {
+		before = 1 << 62
+	}
+	for {
+		lines, last, err := v.queryPage(ctx, db, f, before)
+		if err != nil {
+			return nil, v.fail(what, err)
+		}
+		for _, l := range lines {
+			r, err := oplog.Decode(l)
+			if err != nil || !f.takes(r) {
+				continue
+			}
+			out = append(out, r)
+			if f.Limit > 0 && len(out) == f.Limit {
+				return out, nil
+			}
+		}
+		if len(lines) < page {
+			return out, nil
+		}
+		before = last
+	}
+}
+
+func (v *Vault) queryPage(ctx context.Context, db *sql.DB, f LogFilter, before int64) (lines [][]byte, last int64, err error) {
+	q, args := "SELECT seq, rec FROM log_records WHERE seq<?", []any{before}
+	if f.CaseID != "" {
+		q, args = q+" AND case_id=?", append(args, f.CaseID)
+	}
+	if !f.Since.IsZero() {
+		q, args = q+" AND wall>=?", append(args, f.Since.UnixNano())
+	}
+	if !f.Until.IsZero() {
+		q, args = q+" AND wall<?", append(args, f.Until.UnixNano())
+	}
+	rows, err := db.QueryContext(ctx, q+" ORDER BY seq DESC LIMIT ?", append(args, page)...)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var l []byte
+		if err := rows.Scan(&last, &l); err != nil {
+			return nil, 0, err
+		}
+		lines = append(lines, l)
+	}
+	return lines, last, rows.Err()
+}
+
+// Stats describe the vault for the technician's page.
+type Stats struct {
+	Path       string
+	Bytes      int64 // database
+	WALBytes   int64
+	FreeBytes  int64
+	KeySource  string
+	Cases      int64
+	Records    int64 // of the log
+	Counts     cases.Counts
+	OldestOpen time.Time // save time of the oldest item that is not settled; zero when there is none
+	Origin     string
+	KeyID      string // of the log's key
+}
+
+// Stats measures the vault.
+func (v *Vault) Stats(ctx context.Context) (s Stats, err error) {
+	const what = "measure the vault"
+	db, err := v.reader(ctx, what)
+	if err != nil {
+		return s, err
+	}
+	s = Stats{Path: v.path(dbName), KeySource: v.source, Origin: v.origin, KeyID: v.PublicKey().ID()}
+	if s.Bytes, err = v.fs.Size(s.Path); err != nil {
+		return s, v.fail(what, err)
+	}
+	if n, err := v.fs.Size(s.Path + "-wal"); err == nil {
+		s.WALBytes = n
+	}
+	if s.FreeBytes, err = v.o.FreeBytes(v.o.Dir); err != nil {
+		return s, v.fail(what, err)
+	}
+	var oldest sql.NullInt64
+	err = errors.Join(
+		// Cases are never deleted, so that the last number is their count.
+		db.QueryRow("SELECT coalesce(max(num), 0) FROM cases").Scan(&s.Cases),
+		db.QueryRow("SELECT min(saved) FROM outbox WHERE open IS NOT NULL").Scan(&oldest))
+	if err != nil {
+		return s, v.fail(what, err)
+	}
+	if oldest.Valid {
+		s.OldestOpen = time.Unix(0, oldest.Int64)
+	}
+	v.mu.Lock()
+	s.Records = v.tree.Size()
+	v.mu.Unlock()
+	s.Counts, err = v.Counts(ctx)
+	return s, err
+}

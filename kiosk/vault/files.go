@@ -1,0 +1,211 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"cunban/kiosk/cases"
+	"cunban/kiosk/seal"
+	"cunban/kiosk/vault/cryptfile"
+)
+
+// Names that come from outside the vault never reach the disk unchecked: a
+// case is a UUIDv7 in lower case (RFC 9562), a file a plain word.
+var (
+	reCase = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	reFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+)
+
+// ErrName means that a case id or file name is not one that the vault keeps.
+var ErrName = errors.New("not a name that the vault keeps")
+
+func (v *Vault) scan(caseID string, name ...string) string {
+	return v.path(append([]string{scansName, caseID}, name...)...)
+}
+
+// checkFiles judges names and digests before anything is written.
+func checkFiles(caseID string, files []cases.SealedFile) error {
+	if !reCase.MatchString(caseID) {
+		return fmt.Errorf("%w: case %.40q", ErrName, caseID)
+	}
+	seen := map[string]bool{}
+	for _, f := range files {
+		if !reFile.MatchString(f.Name) || strings.HasSuffix(f.Name, cryptfile.TempSuffix) || seen[f.Name] {
+			return fmt.Errorf("%w: file %.40q", ErrName, f.Name)
+		}
+		if !seal.Equal(seal.Digest(f.Sealed), f.Digest) {
+			return fmt.Errorf("file %s does not have the digest that came with it", f.Name)
+		}
+		seen[f.Name] = true
+	}
+	return nil
+}
+
+// writeScans puts sealed files on the disk for good, before the row that names
+// them: write, sync, rename, sync directory. What it wrote it returns, also
+// with an error, so that it can be removed.
+func (v *Vault) writeScans(caseID string, files []cases.SealedFile) (wrote []string, err error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	dir := v.scan(caseID)
+	if err := v.fs.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("make the folder of a case: %w", err)
+	}
+	for _, f := range files {
+		name := v.scan(caseID, f.Name)
+		wrote = append(wrote, name)
+		if err := v.writeScan(name, f.Sealed); err != nil {
+			return wrote, fmt.Errorf("write %s: %w", f.Name, err)
+		}
+	}
+	if err := errors.Join(v.fs.SyncDir(dir), v.fs.SyncDir(v.path(scansName))); err != nil {
+		return wrote, fmt.Errorf("sync the folder of a case: %w", err)
+	}
+	return wrote, nil
+}
+
+func (v *Vault) writeScan(name string, data []byte) error {
+	tmp := name + cryptfile.TempSuffix
+	f, err := v.fs.Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = v.fs.Rename(tmp, name)
+	}
+	if err != nil {
+		return errors.Join(err, ignoreMissing(v.fs.Remove(tmp)))
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// removeScans takes files away again. What stays is an orphan that the next
+// start sweeps.
+func (v *Vault) removeScans(names []string) {
+	for _, n := range names {
+		if err := ignoreMissing(v.fs.Remove(n)); err != nil {
+			v.log.Warn("vault: a scan that is not needed stays until the next start", "err", err)
+		}
+	}
+	if len(names) > 0 {
+		_ = v.fs.Remove(filepath.Dir(names[0])) // succeeds when it is empty
+	}
+}
+
+// sweepCondemned removes the scans of submissions whose commit failed. Only
+// after a later commit is it certain that theirs cannot come back with a power
+// cut: until then its pages may stand in the WAL.
+func (v *Vault) sweepCondemned() {
+	if len(v.condemned) == 0 {
+		return
+	}
+	names := v.condemned
+	v.condemned = nil
+	byDir := map[string][]string{}
+	for _, n := range names {
+		byDir[filepath.Dir(n)] = append(byDir[filepath.Dir(n)], n)
+	}
+	for _, ns := range byDir {
+		v.removeScans(ns)
+	}
+}
+
+// sweep removes files that no row names: left by a cut between the files and
+// the commit. It also tells of files that rows name and that are not there.
+func (v *Vault) sweep(ctx context.Context) (removed int, err error) {
+	want := map[string]bool{} // case/name → needed by an open item
+	rows, err := v.db.QueryContext(ctx, "SELECT f.case_id, f.name, coalesce(o.open, 0) FROM files f"+
+		" LEFT JOIN outbox o ON o.case_id=f.case_id AND o.revision=f.revision")
+	if err != nil {
+		return 0, v.fail("sweep", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var id, name string
+		var open int
+		if err := rows.Scan(&id, &name, &open); err != nil {
+			return 0, v.fail("sweep", err)
+		}
+		want[id+"/"+name] = open != 0
+	}
+	if err := rows.Err(); err != nil {
+		return 0, v.fail("sweep", err)
+	}
+	dirs, err := v.fs.List(v.path(scansName))
+	if err != nil {
+		return 0, fmt.Errorf("vault: sweep: %w", err)
+	}
+	for _, dir := range dirs {
+		names, err := v.fs.List(v.scan(dir))
+		if err != nil {
+			return removed, fmt.Errorf("vault: sweep: %w", err)
+		}
+		left := len(names)
+		for _, name := range names {
+			if _, ok := want[dir+"/"+name]; ok {
+				delete(want, dir+"/"+name)
+				continue
+			}
+			if err := ignoreMissing(v.fs.Remove(v.scan(dir, name))); err != nil {
+				return removed, fmt.Errorf("vault: sweep: %w", err)
+			}
+			removed++
+			left--
+		}
+		if left == 0 {
+			_ = v.fs.Remove(v.scan(dir)) // an empty folder harms nobody
+		}
+	}
+	lost := 0
+	for _, needed := range want {
+		if needed {
+			lost++
+		}
+	}
+	if lost > 0 {
+		v.tell(Incident{Kind: IncidentLost, Text: fmt.Sprintf("有 %d 页扫描件不见了，相关办件上传不全，请联系县里。", lost),
+			Detail: fmt.Sprintf("%d files of open outbox items are missing", lost)})
+	}
+	return removed, nil
+}
+
+// OpenFile opens the sealed bytes of a scan and tells their number. Errors:
+// ErrName, fs.ErrNotExist.
+func (v *Vault) OpenFile(ctx context.Context, caseID, name string) (io.ReadCloser, int64, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, fmt.Errorf("vault: open a scan: %w", err)
+	}
+	if !reCase.MatchString(caseID) || !reFile.MatchString(name) {
+		return nil, 0, fmt.Errorf("vault: open a scan: %w: %.40q/%.40q", ErrName, caseID, name)
+	}
+	f, err := v.fs.Open(v.scan(caseID, name))
+	if err != nil {
+		return nil, 0, fmt.Errorf("vault: open a scan: %w", err)
+	}
+	n, err := f.Size()
+	if err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("vault: open a scan: %w", err), f.Close())
+	}
+	return struct {
+		*io.SectionReader
+		io.Closer
+	}{io.NewSectionReader(f, 0, n), f}, n, nil
+}

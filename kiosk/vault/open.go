@@ -1,0 +1,452 @@
+package vault
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/mattn/go-sqlite3"
+
+	"cunban/kiosk/oplog"
+	"cunban/kiosk/seal"
+	"cunban/kiosk/vault/cryptfile"
+	"cunban/kiosk/vault/keys"
+)
+
+// Names in the vault's folder.
+const (
+	dbName    = "vault.db"
+	checkName = "vault.check" // proves a key when the database's header cannot
+	scansName = "scans"
+	asideMark = ".damaged-"
+)
+
+// sqliteFiles are the database and what SQLite keeps beside it.
+var sqliteFiles = []string{dbName, dbName + "-wal", dbName + "-journal"}
+
+// Names in the table meta.
+const (
+	metaSecret = "secret"
+	metaSign   = "log/sign-key"
+	metaClean  = "clean"
+)
+
+const (
+	infoOwner = "cunban vault owner index 1"
+	infoFiles = "cunban vault files 1"
+	// bigCheck is up to which size the whole database is checked at start,
+	// bytes; beyond it, only after an unclean stop would the wait be felt, so
+	// that the small tables are checked and the rest by what reads it.
+	bigCheck = 64 << 20
+)
+
+// Open opens the vault, or makes it when the folder holds none. Errors:
+// ErrLocked, ErrWrongKey, ErrNewer, ErrNotSafe, keys.ErrSource, keys.ErrNoKey
+// (there is a vault, but no source has its key), cases.ErrDiskFull. A damaged
+// database is not an error: it is set aside, and Incidents tells.
+func Open(ctx context.Context, o Options) (_ *Vault, err error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	v := &Vault{o: o, fs: o.FS, log: o.Logger}
+	defer func() {
+		if err != nil {
+			v.release()
+		}
+	}()
+	if v.fs == nil {
+		v.fs = cryptfile.OS{}
+	}
+	if err := errors.Join(v.fs.MkdirAll(o.Dir), v.fs.MkdirAll(v.path(scansName))); err != nil {
+		return nil, fmt.Errorf("make the vault's folder: %w", err)
+	}
+	if o.FS == nil {
+		if v.lock, err = lockDir(o.Dir); err != nil {
+			return nil, err
+		}
+	}
+	if err := v.unlock(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.openDB(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.begin(ctx); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (v *Vault) path(name ...string) string {
+	return filepath.Join(append([]string{v.o.Dir}, name...)...)
+}
+
+func (v *Vault) exists(name string) (bool, error) {
+	_, err := v.fs.Size(v.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// unlock finds the key and proves it. Two files carry a proof, so that a
+// damaged header is not taken for a wrong key.
+func (v *Vault) unlock(ctx context.Context) error {
+	haveDB, err1 := v.exists(dbName)
+	haveCheck, err2 := v.exists(checkName)
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("look for the vault: %w", err)
+	}
+	load := keys.Load
+	if !haveDB && !haveCheck {
+		load = keys.LoadOrCreate
+	}
+	found, err := load(ctx, v.o.Keys)
+	if err != nil {
+		return fmt.Errorf("open the vault: %w", err)
+	}
+	defer found.Key.Wipe()
+	for _, w := range found.Warnings {
+		v.log.Warn("vault: key source in trouble", "remedy", w)
+	}
+	v.source = found.Source
+	v.mount = &cryptfile.Mount{
+		FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand, Key: seal.Derive(found.Key.Bytes(), infoFiles, keys.Size),
+	}
+	good, bad := 0, 0
+	damaged := false
+	for _, f := range []struct {
+		name string
+		have bool
+	}{{checkName, haveCheck}, {dbName, haveDB}} {
+		if !f.have {
+			continue
+		}
+		switch err := cryptfile.CheckKey(v.fs, v.path(f.name), v.mount.Key); {
+		case err == nil:
+			good++
+		case errors.Is(err, cryptfile.ErrWrongKey), isShort(err):
+			bad++
+			damaged = damaged || f.name == dbName
+		default:
+			return fmt.Errorf("open the vault: %w", err)
+		}
+	}
+	switch {
+	case good == 0 && bad > 0:
+		return fmt.Errorf("open the vault in %s: %w (key source %s)", v.o.Dir, ErrWrongKey, v.source)
+	case damaged:
+		if err := v.setAside(fmt.Errorf("the header of %s is damaged", dbName)); err != nil {
+			return err
+		}
+	case haveCheck && !haveDB:
+		v.tell(Incident{Kind: IncidentMissing, Text: "本机数据文件不见了，已新建一个。以前没有上传的办件可能丢失，请立即联系县里。",
+			Detail: dbName + " was not there, though " + checkName + " was"})
+	}
+	v.isNew = !haveDB && !haveCheck
+	if haveCheck && bad > 0 && !damaged {
+		if err := v.fs.Remove(v.path(checkName)); err != nil { // made anew below
+			return fmt.Errorf("replace the damaged key check: %w", err)
+		}
+	}
+	err = errors.Join(
+		cryptfile.Init(v.fs, v.path(checkName), v.mount.Key, v.o.Rand),
+		cryptfile.Init(v.fs, v.path(dbName), v.mount.Key, v.o.Rand))
+	return v.fail("make the database", err)
+}
+
+// isShort reports whether a file ended before its header did.
+func isShort(err error) bool { return err != nil && strings.Contains(err.Error(), "EOF") }
+
+// openDB opens the database; a damaged one is set aside and a new one begins.
+func (v *Vault) openDB(ctx context.Context) error {
+	err := v.tryDB(ctx)
+	if err == nil || !isDamage(err) {
+		return err
+	}
+	v.closeDB()
+	if err := v.setAside(err); err != nil {
+		return err
+	}
+	if err := cryptfile.Init(v.fs, v.path(dbName), v.mount.Key, v.o.Rand); err != nil {
+		return v.fail("make a new database", err)
+	}
+	return v.tryDB(ctx)
+}
+
+// isDamage reports whether an error tells of a damaged database: by SQLite's
+// words, by a WAL whose header is not of this key though the database's is, or
+// by content that does not fit together.
+func isDamage(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, cryptfile.ErrWrongKey) || errors.Is(err, oplog.ErrTree) ||
+		errors.Is(err, seal.ErrKey)
+}
+
+func (v *Vault) tryDB(ctx context.Context) error {
+	uri, err := v.mount.Attach(dbName)
+	if err != nil {
+		return err
+	}
+	uri += "&_stmt_cache_size=64&_txlock=immediate&_busy_timeout=0"
+	v.db = sql.OpenDB(connector{uri, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+		return prepare(c, v.o.synchronous)
+	}}})
+	v.db.SetMaxOpenConns(1)
+	v.db.SetConnMaxIdleTime(0)
+	if err := v.db.PingContext(ctx); err != nil {
+		return v.fail("open the database", err)
+	}
+	if err := v.check(ctx); err != nil {
+		return v.fail("check the database", err)
+	}
+	if err := migrate(ctx, v.db); err != nil {
+		return v.fail("open the database", err)
+	}
+	return v.fail("read the database", v.load())
+}
+
+// connector opens connections with a driver of its own, so that nothing is
+// registered for the whole process.
+type connector struct {
+	uri string
+	d   *sqlite3.SQLiteDriver
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.d.Open(c.uri) }
+func (c connector) Driver() driver.Driver                        { return c.d }
+
+// check runs SQLite's quick_check: over everything while that takes no time,
+// over the small tables otherwise.
+func (v *Vault) check(ctx context.Context) error {
+	size, err := v.fs.Size(v.path(dbName))
+	if err != nil {
+		return err
+	}
+	queries := []string{"PRAGMA quick_check(1)"}
+	if size > bigCheck {
+		queries = []string{"PRAGMA quick_check(sqlite_schema)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(settings)",
+			"PRAGMA quick_check(log_state)", "PRAGMA quick_check(counts)"}
+	}
+	for _, q := range queries {
+		var word string
+		if err := v.db.QueryRowContext(ctx, q).Scan(&word); err != nil {
+			return err
+		}
+		if word != "ok" {
+			return fmt.Errorf("%w: %s", ErrDamaged, word)
+		}
+	}
+	return nil
+}
+
+// load reads what the vault keeps in memory, and makes it when the database is
+// new.
+func (v *Vault) load() error {
+	var tree, key []byte
+	err := v.db.QueryRow("SELECT tree, mac_key, quiet FROM log_state").Scan(&tree, &key, &v.quiet)
+	if errors.Is(err, sql.ErrNoRows) {
+		return v.create()
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	if v.tree, err = oplog.UnmarshalTree(tree); err != nil {
+		return err
+	}
+	if v.chain, err = oplog.ChainFrom(key); err != nil {
+		return err
+	}
+	meta := map[string][]byte{}
+	for _, k := range []string{metaSecret, metaSign, metaClean} {
+		var val []byte
+		if err := v.db.QueryRow("SELECT val FROM meta WHERE key=?", k).Scan(&val); err != nil {
+			return fmt.Errorf("%w: meta %s: %w", ErrDamaged, k, err)
+		}
+		meta[k] = val
+	}
+	defer clear(meta[metaSign])
+	v.secret = meta[metaSecret]
+	v.clean = string(meta[metaClean]) == "1"
+	if v.sign, err = seal.ParsePrivateKey(meta[metaSign]); err != nil {
+		return err
+	}
+	v.derive()
+	return nil
+}
+
+func (v *Vault) derive() {
+	v.owner = seal.Derive(v.secret, infoOwner, seal.DigestSize)
+	v.origin = oplog.Origin("log-" + v.sign.Public().ID()[:8])
+}
+
+// create fills a new database: the log's key, the first MAC key (its seed is
+// forgotten: there is no county yet to keep it for), and the vault's secret.
+func (v *Vault) create() error {
+	v.secret = make([]byte, keys.Size)
+	if _, err := io.ReadFull(v.o.Rand, v.secret); err != nil {
+		return fmt.Errorf("random secret: %w", err)
+	}
+	var err error
+	if v.sign, err = seal.GenerateKey(v.o.Rand); err != nil {
+		return err
+	}
+	pem, err := v.sign.PEM()
+	if err != nil {
+		return err
+	}
+	defer clear(pem)
+	seed, err := seal.NewKey(v.o.Rand)
+	if err != nil {
+		return err
+	}
+	defer seed.Wipe()
+	v.tree, v.chain, v.quiet, v.clean = &oplog.Tree{}, oplog.NewChain(seed), false, true
+	v.derive()
+	return v.changeLocked("fill a new database", func(c *change) error {
+		for k, val := range map[string][]byte{metaSecret: v.secret, metaSign: pem, metaClean: []byte("0")} {
+			if err := c.exec("INSERT INTO meta(key, val) VALUES(?,?)", k, val); err != nil {
+				return err
+			}
+		}
+		c.wrote = true
+		return nil
+	})
+}
+
+// setAside renames everything of a damaged vault; nothing is deleted.
+func (v *Vault) setAside(cause error) error {
+	stamp := asideMark + v.o.Now().UTC().Format("20060102T150405.000Z")
+	var names []string
+	for _, name := range append(append([]string(nil), sqliteFiles...), scansName) {
+		var have bool
+		if name == scansName {
+			es, err := v.fs.List(v.path(name))
+			if err != nil {
+				return fmt.Errorf("set the damaged vault aside: %w", err)
+			}
+			have = len(es) > 0
+		} else if ok, err := v.exists(name); err != nil {
+			return fmt.Errorf("set the damaged vault aside: %w", err)
+		} else {
+			have = ok
+		}
+		if !have {
+			continue
+		}
+		if err := v.fs.Rename(v.path(name), v.path(name+stamp)); err != nil {
+			return fmt.Errorf("set the damaged vault aside: %w", err)
+		}
+		names = append(names, name+stamp)
+	}
+	if err := errors.Join(v.fs.MkdirAll(v.path(scansName)), v.fs.SyncDir(v.o.Dir)); err != nil {
+		return fmt.Errorf("set the damaged vault aside: %w", err)
+	}
+	v.tell(Incident{Kind: IncidentDamaged, Text: "本机数据文件损坏，已另存，没有删除，现在用的是新文件。请立即联系县里取回没有上传的办件。",
+		Detail: cause.Error(), Aside: names})
+	return nil
+}
+
+func (v *Vault) tell(i Incident) {
+	i.At = v.o.Now()
+	v.told = append(v.told, i)
+	v.log.Error("vault: incident", "kind", string(i.Kind), "detail", i.Detail, "aside", i.Aside)
+}
+
+// begin is the first change of a run: it notes the start, lets the leases of
+// the last program go, and cleans up after it.
+func (v *Vault) begin(ctx context.Context) error {
+	swept, err := v.sweep(ctx)
+	if err != nil {
+		return err
+	}
+	return v.change(ctx, "begin", func(c *change) error {
+		if err := c.exec("UPDATE meta SET val=? WHERE key=?", []byte("0"), metaClean); err != nil {
+			return err
+		}
+		if err := c.exec("UPDATE outbox SET lease='', due=next, state=CASE WHEN sent=1 THEN 'sent' ELSE 'waiting' END" +
+			" WHERE open=1 AND lease<>''"); err != nil {
+			return err
+		}
+		for _, i := range v.told {
+			if i.Kind == IncidentLost {
+				continue
+			}
+			f := map[string]string{"file": dbName, "aside": strings.Join(i.Aside, " "), "reason": clip(i.Detail, maxLogValue)}
+			if _, err := c.record(oplog.Entry{Event: oplog.VaultDamaged, Outcome: oplog.Failed, Fields: f}, nil); err != nil {
+				return err
+			}
+		}
+		if _, err := c.record(oplog.Entry{Event: oplog.VaultOpened, Fields: map[string]string{
+			"key_source": v.source, "created": fmt.Sprint(v.isNew), "size": fmt.Sprint(c.tree.Size()),
+		}}, nil); err != nil {
+			return err
+		}
+		if swept == 0 {
+			return nil
+		}
+		_, err := c.record(oplog.Entry{Event: oplog.VaultSwept, Fields: map[string]string{"count": fmt.Sprint(swept)}}, nil)
+		return err
+	})
+}
+
+// Close signs a last checkpoint when something happened since the one before,
+// closes the database and wipes the keys. Whoever waits for a method gets
+// ErrClosed. It may be called again.
+func (v *Vault) Close(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return nil
+	}
+	err := v.changeLocked("close", func(c *change) error {
+		if !c.quiet {
+			if _, err := c.sign(); err != nil {
+				return err
+			}
+		}
+		return c.exec("UPDATE meta SET val=? WHERE key=?", []byte("1"), metaClean)
+	})
+	if ctx.Err() != nil {
+		err = errors.Join(err, ctx.Err())
+	}
+	v.closed = true
+	return errors.Join(err, v.release())
+}
+
+// release gives back everything, however far Open came.
+func (v *Vault) release() error {
+	err := v.closeDB()
+	if v.mount != nil {
+		clear(v.mount.Key)
+	}
+	clear(v.secret)
+	clear(v.owner)
+	if v.chain != nil {
+		v.chain.Wipe()
+	}
+	if v.lock != nil {
+		err = errors.Join(err, v.lock.Close())
+		v.lock = nil
+	}
+	return err
+}
+
+func (v *Vault) closeDB() error {
+	if v.db == nil {
+		return nil
+	}
+	err := v.db.Close()
+	v.db = nil
+	v.mount.Detach()
+	if err != nil {
+		return fmt.Errorf("close the database: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,653 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"cunban/kiosk/cases"
+	"cunban/kiosk/oplog"
+	"cunban/kiosk/resident"
+	"cunban/kiosk/seal"
+	"cunban/kiosk/vault/keys"
+	"cunban/sync"
+)
+
+var (
+	_ cases.Store = (*Vault)(nil)
+	_ sync.Store  = (*Vault)(nil)
+)
+
+// Test numbers and names of shared/domain/cards.md §3.
+const (
+	zhang     = "110101199003074477"
+	zhangName = "张三"
+)
+
+// memKey is a key source in memory.
+type memKey struct{ key []byte }
+
+func newMemKey() *memKey { return &memKey{bytes.Repeat([]byte{9}, keys.Size)} }
+
+func (*memKey) Name() string { return "memory" }
+
+func (m *memKey) Load(context.Context) ([]byte, error) { return bytes.Clone(m.key), nil }
+
+func (m *memKey) Create(context.Context) ([]byte, error) { return nil, keys.ErrCannotCreate }
+
+// clock is a clock that tests move.
+type clock struct {
+	mu gosync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(time.Millisecond)
+	return c.t
+}
+
+func (c *clock) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+// bench is one vault with everything around it.
+type bench struct {
+	t      testing.TB
+	o      Options
+	v      *Vault
+	clock  *clock
+	county *seal.PrivateKey
+}
+
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	county, err := seal.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{t: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
+	b := &bench{t: t, clock: c, county: county, o: Options{
+		Dir: filepath.Join(t.TempDir(), "vault"), Keys: []keys.Source{newMemKey()}, Version: "test", Now: c.now,
+		Mono: func() int64 { return 1 }, BootID: func() string { return "boot" },
+		FreeBytes: func(string) (int64, error) { return 1 << 40, nil },
+	}}
+	b.open()
+	t.Cleanup(func() {
+		if b.v != nil {
+			_ = b.v.Close(context.Background())
+		}
+	})
+	return b
+}
+
+func (b *bench) open() *Vault {
+	b.t.Helper()
+	v, err := Open(context.Background(), b.o)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.v = v
+	return v
+}
+
+func (b *bench) close() {
+	b.t.Helper()
+	if err := b.v.Close(context.Background()); err != nil {
+		b.t.Fatal(err)
+	}
+	b.v = nil
+}
+
+func (b *bench) desk() cases.Desk {
+	return cases.Desk{Store: b.v, CountyKey: b.county.Public(), Rand: rand.Reader, Now: b.clock.now}
+}
+
+func number(t testing.TB, s string) resident.IDNumber {
+	t.Helper()
+	n, err := resident.ParseIDNumber(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// draft is a finished form with pages of scans.
+func (b *bench) draft(pages int) cases.Draft {
+	b.t.Helper()
+	id, err := cases.NewID(rand.Reader)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	d := cases.Draft{
+		ID: id, Revision: 1, Service: "S01", ServiceName: "城乡居民养老保险参保登记", Catalogue: "2026.1",
+		Claim: resident.Claim{Source: resident.FromSocialCard, Number: number(b.t, zhang), Name: resident.NewName(zhangName),
+			NameExact: true, Verification: resident.VerifiedByStaff, VerifiedBy: "1001"},
+		Answers: []byte(`{"phone":"13800000000","address":"clear-text-of-an-answer"}`), Signature: []byte("\x89PNG signature"),
+		Region: "140105001001", Village: "某村", StartedAt: b.clock.now(), Mode: cases.ModeSelf, Confirmed: true,
+		Actor: cases.Actor{Role: cases.RoleResident, Session: 7},
+	}
+	for p := range pages {
+		d.Scans = append(d.Scans, cases.Scan{Material: "id-card", Page: p + 1, MIME: "image/jpeg",
+			Data: append([]byte("\xff\xd8\xff\xe0..JFIF clear-text-of-a-scan"), bytes.Repeat([]byte{byte(p)}, 5000)...)})
+	}
+	return d
+}
+
+func (b *bench) submit(pages int) cases.Case {
+	b.t.Helper()
+	c, err := b.desk().Submit(context.Background(), b.draft(pages))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return c
+}
+
+func (b *bench) lease(max int) []cases.Item {
+	b.t.Helper()
+	its, err := b.v.Lease(context.Background(), b.clock.now(), time.Minute, max)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return its
+}
+
+func (b *bench) lease1() cases.Item {
+	b.t.Helper()
+	its := b.lease(1)
+	if len(its) != 1 {
+		b.t.Fatalf("leased %d items instead of 1", len(its))
+	}
+	return its[0]
+}
+
+func (b *bench) counts(want cases.Counts) {
+	b.t.Helper()
+	n, err := b.v.Counts(context.Background())
+	if err != nil || n != want {
+		b.t.Fatalf("counts %+v, %v; want %+v", n, err, want)
+	}
+	if n.Total != n.Done+n.Waiting+n.Attention {
+		b.t.Fatalf("in = done + waiting + attention does not hold: %+v", n)
+	}
+}
+
+func (b *bench) caseOf(id string) cases.Case {
+	b.t.Helper()
+	c, err := b.v.Case(context.Background(), id)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return c
+}
+
+// verify demands that the log is whole.
+func (b *bench) verify() LogReport {
+	b.t.Helper()
+	rep, err := b.v.LogVerify(context.Background(), nil)
+	if err != nil {
+		b.t.Fatalf("the log does not verify: %v", err)
+	}
+	return rep
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantErr(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+func TestSubmitSurvivesRestart(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	d := b.draft(2)
+	c, err := b.desk().Submit(ctx, d)
+	must(t, err)
+	if c.State != cases.Saved || c.LogIndex == 0 {
+		t.Fatalf("saved case %+v", c)
+	}
+	_, err = b.desk().Submit(ctx, d)
+	wantErr(t, err, cases.ErrExists)
+	b.close()
+	b.open()
+	if len(b.v.Incidents()) != 0 || !b.v.Clean() || b.v.New() {
+		t.Fatalf("incidents %v, clean %t, new %t", b.v.Incidents(), b.v.Clean(), b.v.New())
+	}
+	got := b.caseOf(c.ID)
+	if got.ServiceName != c.ServiceName || !got.SavedAt.Equal(c.SavedAt) || got.LogIndex != c.LogIndex || !bytes.Equal(got.BodyDigest, c.BodyDigest) {
+		t.Fatalf("got %+v, saved %+v", got, c)
+	}
+	own, err := b.v.ByOwner(ctx, b.v.OwnerIndex(number(t, zhang)))
+	if err != nil || len(own) != 1 || own[0].ID != c.ID {
+		t.Fatalf("by owner: %v, %v", own, err)
+	}
+	if own, err = b.v.ByOwner(ctx, b.v.OwnerIndex(resident.IDNumber{})); err != nil || len(own) != 0 {
+		t.Fatalf("by another owner: %v, %v", own, err)
+	}
+	ev, err := b.v.Timeline(ctx, c.ID)
+	if err != nil || len(ev) != 1 || ev[0].State != cases.Saved || !ev[0].At.Equal(c.SavedAt) {
+		t.Fatalf("timeline %v, %v", ev, err)
+	}
+	// The county can open what was kept, byte for byte.
+	it := b.lease1()
+	if it.State != cases.QueueLeased || it.Attempts != 1 || len(it.Files) != 2 || it.KeyID != b.county.Public().ID() {
+		t.Fatalf("leased %+v", it)
+	}
+	key, err := b.county.OpenEnvelope(it.Envelope, cases.EnvelopeAAD(c.ID, 1))
+	must(t, err)
+	body, err := cases.OpenBody(key, it.Body, c.ID, 1, it.KeyID)
+	if err != nil || body.Applicant.Number != zhang {
+		t.Fatalf("body: %v", err)
+	}
+	for i, f := range it.Files {
+		r, n, err := b.v.OpenFile(ctx, c.ID, f.Name)
+		must(t, err)
+		sealed, err := io.ReadAll(r)
+		must(t, errors.Join(err, r.Close()))
+		plain, err := seal.Open(key, sealed, cases.FileAAD(c.ID, 1, f.Name))
+		if err != nil || n != f.Size || !bytes.Equal(plain, d.Scans[i].Data) {
+			t.Fatalf("file %s: %v", f.Name, err)
+		}
+	}
+	b.verify()
+}
+
+func TestCaseNotFound(t *testing.T) {
+	b := newBench(t)
+	_, err := b.v.Case(context.Background(), "nothing")
+	wantErr(t, err, cases.ErrNotFound)
+	_, err = b.v.LogProof(context.Background(), "nothing")
+	wantErr(t, err, cases.ErrNotFound)
+	_, err = b.v.Withdraw(context.Background(), "nothing", cases.Actor{Role: cases.RoleResident})
+	wantErr(t, err, cases.ErrNotFound)
+	wantErr(t, b.v.Upstream(context.Background(), cases.Update{CaseID: "nothing", Revision: 1, State: cases.Accepted}), cases.ErrNotFound)
+	wantErr(t, b.v.FileDone(context.Background(), "nothing", "x"), cases.ErrNotFound)
+	wantErr(t, b.v.Requeue(context.Background(), "nothing", cases.Actor{Role: cases.RoleStaff}), cases.ErrNotFound)
+	_, _, err = b.v.OpenFile(context.Background(), "../..", "etc")
+	wantErr(t, err, ErrName)
+	_, _, err = b.v.OpenFile(context.Background(), b.draft(0).ID, "1-01.sealed")
+	wantErr(t, err, os.ErrNotExist)
+}
+
+func TestSubmitRefusesBadNames(t *testing.T) {
+	b := newBench(t)
+	good := func() cases.Submission {
+		body := []byte("sealed")
+		return cases.Submission{Case: cases.Case{ID: b.draft(0).ID, Revision: 1, Service: "S01", State: cases.Saved,
+			Owner: make([]byte, 32), BodyDigest: seal.Digest(body)}, KeyID: "k", Envelope: []byte("e"), Body: body,
+			Files: []cases.SealedFile{{Name: "1.sealed", Sealed: body, Digest: seal.Digest(body)}},
+			Actor: cases.Actor{Role: cases.RoleResident}}
+	}
+	for name, spoil := range map[string]func(*cases.Submission){
+		"case id":   func(s *cases.Submission) { s.Case.ID = "../x" },
+		"file name": func(s *cases.Submission) { s.Files[0].Name = "../../x" },
+		"temp name": func(s *cases.Submission) { s.Files[0].Name = "x.tmp" },
+		"twice":     func(s *cases.Submission) { s.Files = append(s.Files, s.Files[0]) },
+		"digest":    func(s *cases.Submission) { s.Files[0].Digest = make([]byte, 32) },
+		"body":      func(s *cases.Submission) { s.Body = []byte("another") },
+		"state":     func(s *cases.Submission) { s.Case.State = cases.Accepted },
+		"revision":  func(s *cases.Submission) { s.Case.Revision = 2 },
+		"role":      func(s *cases.Submission) { s.Actor.Role = "nobody" },
+	} {
+		s := good()
+		spoil(&s)
+		if _, err := b.v.Submit(context.Background(), s); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	b.counts(cases.Counts{})
+	_, err := b.v.Submit(context.Background(), good())
+	must(t, err)
+	b.close()
+	b.open() // and sweeps what the refused ones left
+	dirs, err := os.ReadDir(filepath.Join(b.o.Dir, "scans"))
+	if err != nil || len(dirs) != 1 {
+		t.Fatalf("%d folders of scans, %v", len(dirs), err)
+	}
+}
+
+func TestQueue(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	first, second := b.submit(1), b.submit(0)
+	b.counts(cases.Counts{Total: 2, Waiting: 2})
+	it := b.lease1()
+	if it.CaseID != first.ID {
+		t.Fatal("the oldest does not come first")
+	}
+	if got := b.lease(9); len(got) != 1 || got[0].CaseID != second.ID {
+		t.Fatalf("leased again: %v", got)
+	}
+	if got := b.lease(9); len(got) != 0 {
+		t.Fatalf("leased what is leased: %v", got)
+	}
+	wantErr(t, b.v.SentBody(ctx, it.CaseID, 1, "another lease"), cases.ErrStaleLease)
+	wantErr(t, b.v.SentBody(ctx, it.CaseID, 1, ""), cases.ErrStaleLease)
+	must(t, b.v.SentBody(ctx, it.CaseID, 1, it.Lease))
+	b.counts(cases.Counts{Total: 2, Waiting: 2, Sent: 1})
+	must(t, b.v.FileUpload(ctx, it.CaseID, it.Files[0].Name, "/v1/uploads/1"))
+
+	// The lease runs out: the item comes round, still sent, and the old lease
+	// settles nothing.
+	b.clock.move(2 * time.Minute)
+	again := b.lease1()
+	if again.CaseID != first.ID || again.State != cases.QueueSent || again.Attempts != 2 || again.Files[0].Upload != "/v1/uploads/1" {
+		t.Fatalf("leased %+v", again)
+	}
+	_, err := b.v.Acknowledge(ctx, it.CaseID, 1, it.Lease, "N-1", b.clock.now(), "")
+	wantErr(t, err, cases.ErrStaleLease)
+	must(t, b.v.FileDone(ctx, it.CaseID, it.Files[0].Name))
+
+	// Retry keeps what is known and makes it wait.
+	must(t, b.v.Retry(ctx, again.CaseID, 1, again.Lease, b.clock.now().Add(time.Hour), "县里正忙", "503"))
+	wantErr(t, b.v.Retry(ctx, again.CaseID, 1, again.Lease, b.clock.now(), "", ""), cases.ErrStaleLease)
+	b.counts(cases.Counts{Total: 2, Waiting: 2, Sent: 1})
+	items, err := b.v.Items(ctx)
+	if err != nil || len(items) != 2 || items[0].Reason != "县里正忙" || items[0].Detail != "503" || items[0].Lease != "" || items[0].Body != nil {
+		t.Fatalf("items %+v, %v", items, err)
+	}
+	other := b.lease1() // the second one's lease ran out too
+	if other.CaseID != second.ID {
+		t.Fatalf("leased %s before its time", other.CaseID)
+	}
+	b.clock.move(2 * time.Hour)
+	its := b.lease(9)
+	if len(its) != 2 || !its[0].Files[0].Done {
+		t.Fatalf("leased %+v", its)
+	}
+	at := b.clock.now()
+	c, err := b.v.Acknowledge(ctx, first.ID, 1, its[0].Lease, "140105-2026-1", at, "2026-04-01")
+	if err != nil || c.State != cases.Accepted || c.Acceptance != "140105-2026-1" || c.DueDate != "2026-04-01" || !c.AcceptedAt.Equal(at) {
+		t.Fatalf("acknowledged %+v, %v", c, err)
+	}
+	b.counts(cases.Counts{Total: 2, Waiting: 1, Done: 1})
+	_, err = b.v.Acknowledge(ctx, first.ID, 1, its[0].Lease, "140105-2026-1", at, "")
+	wantErr(t, err, cases.ErrStaleLease)
+
+	must(t, b.v.Attention(ctx, second.ID, 1, its[1].Lease, "县里不认这一件", "422"))
+	b.counts(cases.Counts{Total: 2, Attention: 1, Done: 1})
+	if got := b.caseOf(second.ID); got.State != cases.Attention {
+		t.Fatalf("case is %s", got.State)
+	}
+	b.clock.move(48 * time.Hour)
+	if got := b.lease(9); len(got) != 0 {
+		t.Fatalf("leased what needs attention: %v", got)
+	}
+	must(t, b.v.Requeue(ctx, second.ID, cases.Actor{Role: cases.RoleStaff, Account: "1001"}))
+	b.counts(cases.Counts{Total: 2, Waiting: 1, Done: 1})
+	if got := b.lease1(); got.CaseID != second.ID || got.Case.State != cases.Saved {
+		t.Fatalf("leased %+v", got)
+	}
+	b.verify()
+}
+
+func TestLeasesEndWithTheProgram(t *testing.T) {
+	b := newBench(t)
+	c := b.submit(0)
+	old := b.lease1()
+	b.close()
+	b.open()
+	it := b.lease1() // at once, not after the lease's time
+	if it.CaseID != c.ID || it.Attempts != 2 {
+		t.Fatalf("leased %+v", it)
+	}
+	wantErr(t, b.v.SentBody(context.Background(), c.ID, 1, old.Lease), cases.ErrStaleLease)
+}
+
+func TestAClockThatWasWrongStopsNothing(t *testing.T) {
+	b := newBench(t)
+	c := b.submit(0)
+	it := b.lease1()
+	must(t, b.v.Retry(context.Background(), c.ID, 1, it.Lease, b.clock.now().AddDate(30, 0, 0), "", ""))
+	if got := b.lease1(); got.CaseID != c.ID {
+		t.Fatal("an item due in thirty years waits for thirty years")
+	}
+}
+
+func TestRevisions(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	d := b.draft(1)
+	c, err := b.desk().Submit(ctx, d)
+	must(t, err)
+	d.Revision = 2
+	_, err = b.desk().Submit(ctx, d)
+	wantErr(t, err, cases.ErrIllegal) // saved, not returned
+
+	it := b.lease1()
+	_, err = b.v.Acknowledge(ctx, c.ID, 1, it.Lease, "N-1", b.clock.now(), "")
+	must(t, err)
+	up := cases.Update{CaseID: c.ID, Revision: 1, State: cases.Returned, At: b.clock.now(), Note: "缺一页",
+		Mend: []cases.Mend{{Field: "id-card", Label: "身份证", Reason: "看不清"}}}
+	must(t, b.v.Upstream(ctx, up))
+	size := b.v.tree.Size()
+	must(t, b.v.Upstream(ctx, up))
+	if b.v.tree.Size() != size {
+		t.Fatal("saying it twice made a record")
+	}
+	if got := b.caseOf(c.ID); got.State != cases.Returned || len(got.Mend) != 1 || got.Note != "缺一页" {
+		t.Fatalf("case %+v", got)
+	}
+	d.Claim.Number = number(t, "110101199003074514")
+	_, err = b.desk().Submit(ctx, d)
+	wantErr(t, err, cases.ErrIllegal) // another person
+	d.Claim.Number = number(t, zhang)
+	c2, err := b.desk().Submit(ctx, d)
+	if err != nil || c2.Revision != 2 || c2.State != cases.Saved || c2.Acceptance != "N-1" || c2.LogIndex <= c.LogIndex {
+		t.Fatalf("second revision %+v, %v", c2, err)
+	}
+	must(t, b.v.Upstream(ctx, up)) // late, for revision 1
+	if got := b.caseOf(c.ID); got.State != cases.Saved {
+		t.Fatalf("a late word of the county moved the case to %s", got.State)
+	}
+	it = b.lease1()
+	if it.Revision != 2 || len(it.Files) != 1 || !strings.HasPrefix(it.Files[0].Name, "2-") {
+		t.Fatalf("leased %+v", it)
+	}
+	must(t, b.v.Attention(ctx, c.ID, 2, it.Lease, "x", "y"))
+
+	// Staff mend what needs attention: the new revision takes its place.
+	d.Revision, d.Actor = 3, cases.Actor{Role: cases.RoleStaff, Account: "1001"}
+	_, err = b.desk().Submit(ctx, d)
+	must(t, err)
+	b.counts(cases.Counts{Total: 3, Done: 2, Waiting: 1})
+	if it = b.lease1(); it.Revision != 3 {
+		t.Fatalf("leased revision %d", it.Revision)
+	}
+	_, err = b.v.Withdraw(ctx, c.ID, d.Actor)
+	wantErr(t, err, cases.ErrTooLate)
+	b.verify()
+}
+
+func TestWithdraw(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	by := cases.Actor{Role: cases.RoleResident, Session: 7}
+	c := b.submit(2)
+	w, err := b.v.Withdraw(ctx, c.ID, by)
+	if err != nil || w.State != cases.Withdrawn {
+		t.Fatalf("%+v, %v", w, err)
+	}
+	b.counts(cases.Counts{Total: 1, Done: 1})
+	if _, err := os.Stat(filepath.Join(b.o.Dir, "scans", c.ID)); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the scans of a withdrawn case are still there: %v", err)
+	}
+	_, err = b.v.Withdraw(ctx, c.ID, by)
+	wantErr(t, err, cases.ErrTooLate)
+
+	tried := b.submit(0)
+	it := b.lease1()
+	if it.CaseID != tried.ID {
+		t.Fatal("a withdrawn case was leased")
+	}
+	must(t, b.v.Retry(ctx, it.CaseID, 1, it.Lease, b.clock.now(), "", ""))
+	_, err = b.v.Withdraw(ctx, tried.ID, by) // it may have arrived
+	wantErr(t, err, cases.ErrTooLate)
+	b.verify()
+}
+
+func TestUpstreamBeforeAcknowledge(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	c := b.submit(0)
+	it := b.lease1()
+	must(t, b.v.Upstream(ctx, cases.Update{CaseID: c.ID, Revision: 1, State: cases.Processing, At: b.clock.now()}))
+	got, err := b.v.Acknowledge(ctx, c.ID, 1, it.Lease, "N-9", b.clock.now(), "2026-05-01")
+	if err != nil || got.State != cases.Processing || got.Acceptance != "N-9" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	b.counts(cases.Counts{Total: 1, Done: 1})
+	wantErr(t, b.v.Upstream(ctx, cases.Update{CaseID: c.ID, Revision: 1, State: cases.Saved, At: b.clock.now()}), cases.ErrIllegal)
+	must(t, b.v.Upstream(ctx, cases.Update{CaseID: c.ID, Revision: 1, State: cases.Finished, At: b.clock.now()}))
+	ev, err := b.v.Timeline(ctx, c.ID)
+	if err != nil || len(ev) != 3 || ev[2].State != cases.Finished {
+		t.Fatalf("timeline %v, %v", ev, err)
+	}
+}
+
+func TestList(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	start := b.clock.now()
+	a := b.submit(0)
+	mid := b.clock.now()
+	c := b.submit(0)
+	_, err := b.v.Withdraw(ctx, a.ID, cases.Actor{Role: cases.RoleResident})
+	must(t, err)
+	for _, tc := range []struct {
+		q    cases.Query
+		want []string
+	}{
+		{cases.Query{}, []string{c.ID, a.ID}},
+		{cases.Query{Limit: 1}, []string{c.ID}},
+		{cases.Query{Since: mid}, []string{c.ID}},
+		{cases.Query{Since: start, Until: mid}, []string{a.ID}},
+		{cases.Query{States: []cases.State{cases.Withdrawn}}, []string{a.ID}},
+		{cases.Query{States: []cases.State{cases.Saved, cases.Withdrawn}, Service: "S01"}, []string{c.ID, a.ID}},
+		{cases.Query{Service: "S02"}, nil},
+	} {
+		got, err := b.v.List(ctx, tc.q)
+		must(t, err)
+		var ids []string
+		for _, x := range got {
+			ids = append(ids, x.ID)
+		}
+		if !slices.Equal(ids, tc.want) {
+			t.Errorf("%+v: got %v, want %v", tc.q, ids, tc.want)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	_, ok, err := b.v.Get(ctx, "a")
+	if ok || err != nil {
+		t.Fatalf("%t %v", ok, err)
+	}
+	must(t, b.v.Put(ctx, "downlink/cursor", nil)) // an empty value is a value
+	val, ok, err := b.v.Get(ctx, "downlink/cursor")
+	if !ok || err != nil || len(val) != 0 {
+		t.Fatalf("%q %t %v", val, ok, err)
+	}
+	size := b.v.tree.Size()
+	must(t, b.v.PutAll(ctx, map[string][]byte{"downlink/staff/1001": []byte("{}"), "downlink-version/staff/1001": []byte("1"),
+		"downlink/cursor": []byte("x"), "downlink0": []byte("y"), "sync/clock": []byte("z")}))
+	if n := b.v.tree.Size() - size; n != 2 {
+		t.Fatalf("%d records of a staff account and an unknown setting", n)
+	}
+	ks, err := b.v.Keys(ctx, "downlink/")
+	if err != nil || !slices.Equal(ks, []string{"downlink/cursor", "downlink/staff/1001"}) {
+		t.Fatalf("%v %v", ks, err)
+	}
+	err = b.v.PutAll(ctx, map[string][]byte{"b": []byte("1"), "": nil})
+	wantErr(t, err, ErrSetting)
+	if _, ok, _ := b.v.Get(ctx, "b"); ok {
+		t.Fatal("half of it was written")
+	}
+	must(t, b.v.Delete(ctx, "downlink/staff/1001"))
+	must(t, b.v.Delete(ctx, "downlink/staff/1001"))
+	b.close()
+	b.open()
+	if val, ok, err = b.v.Get(ctx, "downlink/cursor"); !ok || err != nil || string(val) != "x" {
+		t.Fatalf("%q %t %v", val, ok, err)
+	}
+	if _, ok, _ := b.v.Get(ctx, "downlink/staff/1001"); ok {
+		t.Fatal("what was deleted is back")
+	}
+	b.verify()
+}
+
+func TestClosed(t *testing.T) {
+	b := newBench(t)
+	v := b.v
+	b.close()
+	must(t, v.Close(context.Background()))
+	ctx := context.Background()
+	_, err := v.Case(ctx, "x")
+	wantErr(t, err, ErrClosed)
+	_, err = v.Record(ctx, oplog.Entry{Event: oplog.HelpCall, Role: oplog.RoleResident})
+	wantErr(t, err, ErrClosed)
+	_, err = v.LogState(ctx)
+	wantErr(t, err, ErrClosed)
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	b.open()
+	_, err = b.v.Record(canceled, oplog.Entry{Event: oplog.HelpCall, Role: oplog.RoleResident})
+	wantErr(t, err, context.Canceled)
+}
+
+func TestConcurrentUse(t *testing.T) {
+	b := newBench(t)
+	var wg gosync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 5 {
+				switch i % 4 {
+				case 0:
+					if _, err := b.desk().Submit(context.Background(), b.draft(1)); err != nil {
+						t.Error(err)
+					}
+				case 1:
+					if _, err := b.v.Lease(context.Background(), b.clock.now(), time.Minute, 2); err != nil {
+						t.Error(err)
+					}
+				case 2:
+					if _, _, err := b.v.Checkpoint(context.Background(), 0); err != nil {
+						t.Error(err)
+					}
+				case 3:
+					if _, err := b.v.Counts(context.Background()); err != nil {
+						t.Error(err)
+					}
+					if err := b.v.Put(context.Background(), fmt.Sprint("k", i), []byte("v")); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.verify()
+}
