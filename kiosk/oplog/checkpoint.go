@@ -221,6 +221,11 @@ func checkpointOf(msg []byte, terminal, county []*seal.PublicKey) (c Checkpoint,
 		own = own || s.Name == c.Origin
 		countersigned = countersigned || s.Name == CountyName
 	}
+	for _, s := range n.UnverifiedSigs {
+		if s.Name == CountyName && len(county) > 0 {
+			return Checkpoint{}, false, fmt.Errorf("%w: a line of %s is of no key of the county", ErrCheckpoint, s.Name)
+		}
+	}
 	if !own {
 		return Checkpoint{}, false, fmt.Errorf("%w: %s did not sign it", ErrCheckpoint, c.Origin)
 	}

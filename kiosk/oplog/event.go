@@ -65,6 +65,8 @@ const (
 // Outcomes lists the closed set.
 var Outcomes = []Outcome{OK, Failed, Refused, Begin, End}
 
+var outcomeWords = []string{string(OK), string(Failed), string(Refused), string(Begin), string(End)}
+
 // Text returns plain Chinese for people.
 func (o Outcome) Text() string {
 	switch o {

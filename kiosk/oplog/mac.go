@@ -75,9 +75,11 @@ func (c *Chain) Wipe() {
 	c.key = nil
 }
 
-// String and GoString keep the key out of logs.
-func (c *Chain) String() string   { return "oplog.Chain{…}" }
-func (c *Chain) GoString() string { return "oplog.Chain{…}" }
+// String and Format keep the key out of logs, whatever the verb.
+func (c *Chain) String() string { return "oplog.Chain{…}" }
+
+// Format is String for every verb.
+func (c *Chain) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
 
 // SeedAAD binds the enveloped seed of a chain to its log and first record.
 func SeedAAD(origin string, first int64) []byte {

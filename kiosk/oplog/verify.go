@@ -79,7 +79,9 @@ func (b *Bad) Text() string {
 // Keys is what verification works with. Public keys are enough.
 type Keys struct {
 	Terminal []*seal.PublicKey // log signing keys of the terminal, present and former
-	County   []*seal.PublicKey // countersigning keys; empty: countersignatures are not looked at
+	// County are the countersigning keys, present and former; every line in the
+	// county's name must be of one. Empty: countersignatures are not looked at.
+	County []*seal.PublicKey
 	// Known are checkpoint notes from elsewhere (the county keeps them): the
 	// log must agree with each, so that a cut tail is seen.
 	Known [][]byte
@@ -115,6 +117,7 @@ type Verifier struct {
 	signed   map[int64]bool // sizes with a checkpoint, while Covered
 	from, to time.Time
 	prev     []byte // hash of the last record, to tell a double from a foreigner
+	missing  *Bad   // a checkpoint that the log tells of and that was not given
 	bad      *Bad
 }
 
@@ -195,9 +198,7 @@ func (v *Verifier) Record(line, leaf []byte) (Record, error) {
 	if b := v.mac(r); b != nil {
 		return Record{}, b
 	}
-	if b := v.tells(r); b != nil {
-		return Record{}, b
-	}
+	v.tells(r)
 	v.tree.AppendHash(hash)
 	v.prev = hash
 	if at == v.first {
@@ -217,20 +218,17 @@ func (v *Verifier) mac(r Record) *Bad {
 	return nil
 }
 
-// tells compares a record about a checkpoint with the log itself, so that a
-// checkpoint taken out of the middle is missed.
-func (v *Verifier) tells(r Record) *Bad {
-	if r.Event != LogCheckpoint || r.Outcome != OK || !v.o.Covered {
-		return nil
+// tells notes a checkpoint that the log tells of and that was not given: one
+// was taken out of the middle. It is held back until the next checkpoint has
+// proved the records, because it may be they that were changed.
+func (v *Verifier) tells(r Record) {
+	if r.Event != LogCheckpoint || r.Outcome != OK || !v.o.Covered || v.missing != nil {
+		return
 	}
 	size, err := strconv.ParseInt(r.Fields["size"], 10, 64)
-	if err != nil || size < v.first {
-		return nil
+	if err == nil && size >= v.first && !v.signed[size] {
+		v.missing = &Bad{r.Seq, r.Seq, BadNote, fmt.Sprintf("the checkpoint of size %d that it tells of is not there", size)}
 	}
-	if !v.signed[size] {
-		return v.fail(r.Seq, r.Seq, BadNote, "the checkpoint of size %d that it tells of is not there", size)
-	}
-	return nil
 }
 
 // atSize compares the tree with what is known of this size.
@@ -270,6 +268,10 @@ func (v *Verifier) Checkpoint(msg []byte) (Checkpoint, error) {
 		return Checkpoint{}, v.fail(at, at, BadNote, "checkpoint of size %d after %d records", c.Size, at)
 	case !seal.Equal(c.Root, v.tree.Root()):
 		return Checkpoint{}, v.fail(v.after(), at-1, BadRoot, "root differs from the checkpoint of size %d", c.Size)
+	}
+	if v.missing != nil {
+		v.bad = v.missing
+		return Checkpoint{}, v.bad
 	}
 	v.last, v.have = c, true
 	v.notes++
