@@ -9,6 +9,7 @@ package catalog
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Catalogue is one checked version.
@@ -202,4 +203,25 @@ func (c *Catalogue) ByCategory(cat Category) []*Service {
 	}
 	slices.SortStableFunc(out, func(a, b *Service) int { return cmp.Compare(a.Popular, b.Popular) })
 	return out
+}
+
+// Find returns the items whose pinyin initials hold the typed letters, capitals
+// or not: first those that begin with them, then those that hold them further
+// in, each most used first. No letters give every item.
+func (c *Catalogue) Find(letters string) []*Service {
+	letters = strings.ToLower(strings.TrimSpace(letters))
+	var begin, within []*Service
+	for i := range c.Services {
+		s := &c.Services[i]
+		switch at := strings.Index(s.Pinyin, letters); {
+		case at == 0:
+			begin = append(begin, s)
+		case at > 0:
+			within = append(within, s)
+		}
+	}
+	byUse := func(a, b *Service) int { return cmp.Compare(a.Popular, b.Popular) }
+	slices.SortStableFunc(begin, byUse)
+	slices.SortStableFunc(within, byUse)
+	return append(begin, within...)
 }

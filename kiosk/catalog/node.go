@@ -47,7 +47,8 @@ func parseNodes(data []byte) (*node, int, error) {
 	if err != nil {
 		var syn *json.SyntaxError
 		if errors.As(err, &syn) {
-			return nil, p.lineAt(syn.Offset), err
+			// The decoder counts some offsets from its last token only.
+			return nil, max(p.lineAt(syn.Offset), p.line()), err
 		}
 		return nil, p.line(), err
 	}
