@@ -1,6 +1,8 @@
 package form_test
 
 import (
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -446,5 +448,26 @@ func TestLoadRefuses(t *testing.T) {
 	f, err := form.Load(cat.Service("J01"), cat, home(t, resident.FromIDCard), []byte(`{"fields":{"of_another_version":{"v":"x"}}}`), nil)
 	if err != nil || f.Get("aac003").Text == "" {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestNothingLogsAnAnswer(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("S01"), cat, home(t, resident.FromIDCard), false)
+	if err := form.FillSample(f); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	slog.New(slog.NewTextHandler(&out, nil)).Info("m", "form", f, "value", f.Get("aac002"), "phone", f.Get("aac067"))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		fmt.Fprintf(&out, verb, f)
+	}
+	for _, secret := range []string{"1956", "张示例", "13800000000", "太安"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("%q is logged", secret)
+		}
+	}
+	if !strings.Contains(out.String(), "S01") {
+		t.Error("nothing is logged")
 	}
 }

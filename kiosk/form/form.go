@@ -13,6 +13,8 @@
 package form
 
 import (
+	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -248,4 +250,18 @@ func (f *Form) Wipe() {
 	clear(f.seen)
 	clear(f.mend)
 	f.ctx = Context{Today: f.ctx.Today, Divisions: f.ctx.Divisions, Workday: f.ctx.Workday}
+}
+
+// Format writes which form it is, under every verb, and never an answer.
+func (f *Form) Format(s fmt.State, _ rune) { fmt.Fprint(s, "form "+f.svc.ID) }
+
+// LogValue shows which form it is and how far, never an answer.
+func (f *Form) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("service", f.svc.ID), slog.Int("answers", len(f.answers)), slog.Bool("agent", f.agent))
+}
+
+// LogValue shows what kind of answer there is, never the answer.
+func (v Value) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("source", string(v.Source)), slog.Bool("given", !v.IsZero()), slog.Int("pages", v.Pages),
+		slog.Bool("deferred", v.Deferred))
 }
