@@ -122,9 +122,12 @@ func (k Key) Bytes() []byte { return append([]byte(nil), k.b[:]...) }
 // Wipe overwrites the key.
 func (k *Key) Wipe() { clear(k.b[:]) }
 
-// String, GoString and Format keep a key out of every log.
+// String and GoString keep a key out of every log.
 func (k Key) String() string   { return "seal.Key{…}" }
 func (k Key) GoString() string { return "seal.Key{…}" }
+
+// Format is String for every verb; without it %d would print the bytes.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
 
 // MarshalJSON keeps a key out of every file.
 func (k Key) MarshalJSON() ([]byte, error) { return []byte(`"…"`), nil }
