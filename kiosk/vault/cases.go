@@ -74,6 +74,9 @@ func (v *Vault) Submit(ctx context.Context, s cases.Submission) (saved cases.Cas
 	if _, err := v.successor(v.db, s); err != nil {
 		return cases.Case{}, v.fail(what, err)
 	}
+	if err := v.fence(); err != nil {
+		return cases.Case{}, err
+	}
 	wrote, err := v.writeScans(s.Case.ID, s.Files)
 	if err != nil {
 		v.removeScans(wrote)

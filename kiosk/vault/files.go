@@ -110,9 +110,20 @@ func (v *Vault) removeScans(names []string) {
 	}
 }
 
-// sweepCondemned removes the scans of submissions whose commit failed. Only
-// after a later commit is it certain that theirs cannot come back with a power
-// cut: until then its pages may stand in the WAL.
+// fence makes certain that a commit that failed cannot come back with a power
+// cut: its pages may stand in the WAL until another commit is written over
+// them. Before that, the files that it names must be left alone.
+func (v *Vault) fence() error {
+	if len(v.condemned) == 0 {
+		return nil
+	}
+	return v.changeLocked("write over a failed commit", func(c *change) error {
+		return c.exec("UPDATE meta SET val=val WHERE key=?", metaClean)
+	})
+}
+
+// sweepCondemned removes the scans of submissions whose commit failed; it runs
+// after a later commit, see fence.
 func (v *Vault) sweepCondemned() {
 	if len(v.condemned) == 0 {
 		return

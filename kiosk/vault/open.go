@@ -155,14 +155,15 @@ func (v *Vault) unlock(ctx context.Context) error {
 			return fmt.Errorf("replace the damaged key check: %w", err)
 		}
 	}
-	err = errors.Join(
-		cryptfile.Init(v.fs, v.path(checkName), v.mount.Key, v.o.Rand),
-		cryptfile.Init(v.fs, v.path(dbName), v.mount.Key, v.o.Rand))
-	return v.fail("make the database", err)
+	// The database first: a check without it means that it was taken away.
+	if err := cryptfile.Init(v.fs, v.path(dbName), v.mount.Key, v.o.Rand); err != nil {
+		return v.fail("make the database", err)
+	}
+	return v.fail("make the key check", cryptfile.Init(v.fs, v.path(checkName), v.mount.Key, v.o.Rand))
 }
 
 // isShort reports whether a file ended before its header did.
-func isShort(err error) bool { return err != nil && strings.Contains(err.Error(), "EOF") }
+func isShort(err error) bool { return errors.Is(err, io.EOF) }
 
 // openDB opens the database; a damaged one is set aside and a new one begins.
 func (v *Vault) openDB(ctx context.Context) error {

@@ -30,7 +30,7 @@ var (
 
 // Test numbers and names of shared/domain/cards.md §3.
 const (
-	zhang     = "110101199003074477"
+	zhang     = "140830198707144518"
 	zhangName = "张三"
 )
 
@@ -449,7 +449,7 @@ func TestRevisions(t *testing.T) {
 	if got := b.caseOf(c.ID); got.State != cases.Returned || len(got.Mend) != 1 || got.Note != "缺一页" {
 		t.Fatalf("case %+v", got)
 	}
-	d.Claim.Number = number(t, "110101199003074514")
+	d.Claim.Number = number(t, "140830195603120024")
 	_, err = b.desk().Submit(ctx, d)
 	wantErr(t, err, cases.ErrIllegal) // another person
 	d.Claim.Number = number(t, zhang)
