@@ -79,7 +79,7 @@ func NewDatePad(look *theme.Look, o DateOptions) *DatePad {
 	}
 	p.ask = widget.NewText(look, "").Soft()
 	p.grid = widget.NewGrid(look, "date")
-	p.root = widget.Column(look.Gap()*0.8,
+	p.root = widget.Column(padGap(look),
 		widget.Row(look.Gap(), top...), p.ask, widget.Fill(p.grid))
 	if p.stage == stageDecade && p.years() <= maxYears {
 		p.stage = stageYear

@@ -71,7 +71,7 @@ type entry struct {
 
 	box                  *canvas.Rectangle
 	main, more, tail, at *canvas.Text
-	caret                *canvas.Rectangle
+	caret, under         *canvas.Rectangle
 }
 
 func newEntry(look *theme.Look, hint, unit string) *entry {
@@ -81,6 +81,7 @@ func newEntry(look *theme.Look, hint, unit string) *entry {
 	mk := func() *canvas.Text { return &canvas.Text{TextSize: e.size, FontSource: theme.Font(false)} }
 	e.main, e.more, e.tail, e.at = mk(), mk(), mk(), mk()
 	e.main.Color, e.more.Color, e.tail.Color, e.at.Color = c.Ink, c.LinkText, c.Soft, c.Soft
+	e.under = &canvas.Rectangle{FillColor: c.Link}
 	e.caret = &canvas.Rectangle{FillColor: c.ChosenLine}
 	e.ExtendBaseWidget(e)
 	return e
@@ -97,7 +98,7 @@ func (e *entry) set(text, fresh string) {
 
 // Children implements widget.Parent, so that Texts sees what is shown.
 func (e *entry) Children() []fyne.CanvasObject {
-	return []fyne.CanvasObject{e.box, e.at, e.main, e.more, e.caret, e.tail}
+	return []fyne.CanvasObject{e.box, e.at, e.main, e.under, e.more, e.caret, e.tail}
 }
 
 // CreateRenderer implements fyne.Widget.
@@ -139,9 +140,10 @@ func (r entryRenderer) Layout(s fyne.Size) {
 	}
 	caret := e.look.MM(0.9)
 	gap := e.look.MM(1)
-	fresh := width(e.fresh)
+	fresh, lead := width(e.fresh), float32(0)
 	if fresh > 0 {
-		fresh += gap
+		lead = e.look.MM(2)
+		fresh += lead
 	}
 	room := s.Width - 2*in - tail - caret - gap - fresh
 	shown := []rune(e.text)
@@ -166,8 +168,11 @@ func (r entryRenderer) Layout(s fyne.Size) {
 	}
 	put(e.main, x, w)
 	x += w
+	e.under.Hidden = fresh == 0
 	if fresh > 0 {
-		put(e.more, x+gap, fresh)
+		put(e.more, x+lead, fresh)
+		e.under.Move(fyne.NewPos(float32(int(x+lead)), float32(int(y+h-e.look.MM(1.4)))))
+		e.under.Resize(fyne.NewSize(fresh-lead, e.look.Stroke()*1.5))
 		x += fresh
 	}
 	e.caret.Move(fyne.NewPos(float32(int(x+gap)), float32(int((s.Height-e.size*1.15)/2))))

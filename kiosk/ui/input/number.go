@@ -107,7 +107,15 @@ func numberLayout(look *theme.Look, top fyne.CanvasObject, digits fyne.CanvasObj
 	gap := look.MM(3.2)
 	body := widget.Row(gap, widget.Fill(digits), widget.Fixed(look.MM(72), 0, widget.Column(gap, side...)))
 	width := min(look.MM(300), look.W-2*look.Margin())
-	return limit(width, look.MM(190), widget.Column(look.Gap()*0.8, top, widget.Fill(body)))
+	return limit(width, look.MM(190), widget.Column(padGap(look), top, widget.Fill(body)))
+}
+
+// padGap is the room between the parts of a pad.
+func padGap(look *theme.Look) float32 {
+	if look.Dense() {
+		return look.MM(2.6)
+	}
+	return look.MM(4.2)
 }
 
 // limit keeps o no larger than that, in the middle at the top.

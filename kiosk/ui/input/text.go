@@ -89,7 +89,7 @@ func NewTextPad(look *theme.Look, o TextOptions) *TextPad {
 		{Latin, "mode.latin", "字母", true},
 	} {
 		if m.on {
-			p.modes[m.m] = widget.NewButton(look, m.name, m.label, widget.FnKey, func() { p.SetMode(m.m) })
+			p.modes[m.m] = widget.NewButton(look, m.name, m.label, widget.FnKey, func() { p.SetMode(m.m) }).Wide(look.MM(28))
 		}
 	}
 	p.root = p.body

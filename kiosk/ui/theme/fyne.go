@@ -120,3 +120,28 @@ func (t fyneTheme) Size(n fyne.ThemeSizeName) float32 {
 	}
 	return base.DefaultTheme().Size(n)
 }
+
+// IconNames are the icons of one colour, DrawingNames the larger pictures of
+// several, in alphabetical order.
+func IconNames() []string { return names(false) }
+
+// DrawingNames are the larger pictures.
+func DrawingNames() []string { return names(true) }
+
+func names(drawings bool) []string {
+	all, err := fs.Glob(assets.Icons(), "*.svg")
+	if err != nil {
+		panic("theme: " + err.Error()) // only a bad pattern can cause it
+	}
+	var out []string
+	for _, n := range all {
+		b, err := fs.ReadFile(assets.Icons(), n)
+		if err != nil {
+			panic("theme: " + err.Error())
+		}
+		if bytes.Contains(b, []byte("var(--")) == drawings {
+			out = append(out, n[:len(n)-len(".svg")])
+		}
+	}
+	return out
+}

@@ -154,6 +154,10 @@ func (l *Look) Margin() float32 {
 	return l.MM(marginMM)
 }
 
+// Dense tells whether height is short: 大字 in landscape. Bars and gaps are
+// then as small as they may be, so that a pad of four rows still fits.
+func (l *Look) Dense() bool { return l.Size == Large && !l.Portrait }
+
 // Radius is the corner radius of buttons; cards have 1.5 times as much.
 func (l *Look) Radius() float32 { return l.MM(radiusMM) }
 

@@ -58,7 +58,7 @@ func NewTopBar(look *theme.Look, o TopOptions) *TopBar {
 	if label == "" {
 		label = "呼叫帮办"
 	}
-	b.help = NewButton(look, "help", label, OnBar, o.OnHelp).WithIcon("help").Tall(b.rowHeight() - look.MM(4.4))
+	b.help = NewButton(look, "help", label, OnBar, o.OnHelp).WithIcon("help").Tall(look.Target())
 	b.arrange, b.smallest, b.restyle = b.lay, b.min, b.fill
 	b.fill()
 	b.ExtendBaseWidget(b)
@@ -67,11 +67,19 @@ func NewTopBar(look *theme.Look, o TopOptions) *TopBar {
 
 // rowHeight is the height of one row of the bar: with the help button in it,
 // which is a touch target like any other.
-func (b *TopBar) rowHeight() float32 { return b.look.Target() + b.look.MM(4.4) }
+func (b *TopBar) rowHeight() float32 { return b.look.Target() + 2*barRoom(b.look) }
+
+// barRoom is the room above and below the buttons of the top bar.
+func barRoom(look *theme.Look) float32 {
+	if look.Dense() {
+		return look.MM(1.5)
+	}
+	return look.MM(2.2)
+}
 
 func (b *TopBar) height() float32 {
 	if b.look.Portrait {
-		return b.rowHeight() + b.look.Body()*1.9
+		return b.rowHeight() + b.look.Body()*2.1
 	}
 	return b.rowHeight()
 }
@@ -145,15 +153,13 @@ func (b *TopBar) fill() {
 	}
 	b.person.set(o.Person, nil)
 	dot := c.BarGood
-	icon := "online"
 	switch o.LineTone {
 	case Warn:
-		dot, icon = c.BarWarn, "wait"
+		dot = c.BarWarn
 	case Bad:
-		dot, icon = c.BarBad, "offline"
+		dot = c.BarBad
 	case Neutral, Info, Good:
 	}
-	_ = icon
 	b.line.set(o.Line, &dot)
 }
 
@@ -187,21 +193,25 @@ func (b *TopBar) chip(c *chip, rank int) []item {
 	}}}
 }
 
-func (b *TopBar) bars() []item {
-	n := float32(len(b.dots))
-	if n == 0 {
+// progress is the words "第 4 步，共 8 步" with a dash for each step above them.
+func (b *TopBar) progress(rank int) []item {
+	if b.steps.Text == "" {
 		return nil
 	}
-	w, h, gap := b.look.MM(11), b.look.MM(3), b.look.MM(2.4)
-	if n > 10 {
-		w = b.look.MM(6)
-	}
-	return []item{{6, n*w + (n-1)*gap, func(x, y, rh float32) {
+	m := b.steps.MinSize()
+	n := float32(len(b.dots))
+	gap, h := b.look.MM(1.4), b.look.MM(2.4)
+	w := max(m.Width, n*b.look.MM(3.6)+(n-1)*gap)
+	each := (w - gap*(n-1)) / n
+	return []item{{rank, w, func(x, y, rh float32) {
+		top := y + (rh-m.Height-h)/2
 		for i, d := range b.dots {
 			d.CornerRadius = h / 2
-			place(d, x+float32(i)*(w+gap), y+(rh-h)/2, w, h)
+			place(d, x+float32(i)*(each+gap), top, each, h)
 			b.kids = append(b.kids, d)
 		}
+		place(b.steps, x+(w-m.Width)/2, top+h+b.look.MM(0.2), m.Width+1, m.Height)
+		b.kids = append(b.kids, b.steps)
 	}}}
 }
 
@@ -271,15 +281,15 @@ func (b *TopBar) lay(s fyne.Size) {
 	b.cut(room)
 	title := b.text(b.title, 0)
 	place := b.text(b.place, 8)
-	dots, steps := b.bars(), b.text(b.steps, 1)
+	steps := b.progress(1)
 	date, clock := b.text(b.date, 7), b.text(b.clock, 5)
 	line, person := b.chip(b.line, 3), b.chip(b.person, 2)
 	if b.look.Portrait {
 		b.put(title, help, m, s.Width-m, 0, rh)
-		b.put(join(dots, steps, place, date), join(person, clock, line), m, s.Width-m, rh-b.look.MM(2.5), s.Height-rh)
+		b.put(join(steps, place, date), join(person, clock, line), m, s.Width-m, rh-b.look.MM(2.5), s.Height-rh)
 		return
 	}
-	b.put(join(title, dots, steps, place), join(date, clock, line, person, help), m, s.Width-m, 0, rh)
+	b.put(join(title, steps, place), join(date, clock, line, person, help), m, s.Width-m, 0, rh)
 }
 
 func (b *TopBar) cut(room float32) {
@@ -373,28 +383,56 @@ func NextButton(look *theme.Look, label string, onTap func()) *Button {
 // next step at the right. Targets: "back", "home".
 func Footer(look *theme.Look, o FooterOptions) *fyne.Container {
 	c := look.C()
-	var parts []fyne.CanvasObject
+	var left, right []fyne.CanvasObject
+	var ways []*Button
 	if o.Back != nil {
-		parts = append(parts, NewButton(look, "back", "返回", Plain, o.Back).WithIcon("back"))
+		ways = append(ways, NewButton(look, "back", "返回", Plain, o.Back).WithIcon("back"))
 	}
 	if o.Home != nil {
-		parts = append(parts, NewButton(look, "home", "首页", Plain, o.Home).WithIcon("home"))
+		ways = append(ways, NewButton(look, "home", "首页", Plain, o.Home).WithIcon("home"))
 	}
-	parts = append(parts, o.Left...)
-	notice := fyne.CanvasObject(Spring())
-	if o.Notice != "" {
-		notice = Fill(Middle(NewText(look, o.Notice).Soft().Right().Limit(2)))
+	for _, b := range ways {
+		left = append(left, b)
 	}
-	parts = append(parts, notice)
-	parts = append(parts, o.Right...)
+	left = append(left, o.Left...)
+	right = append(right, o.Right...)
 	if o.Next != nil {
-		parts = append(parts, o.Next)
+		right = append(right, o.Next)
 	}
-	y := look.MM(4.4)
+	gap := look.MM(5)
+	// What is left for the notice; where it is negative, the next button gives
+	// up its generous width first and then the ways out their icons.
+	room := func() float32 {
+		w := look.W - 2*look.Margin() - gap
+		for _, x := range append(left[:len(left):len(left)], right...) {
+			w -= x.MinSize().Width + gap
+		}
+		return w
+	}
+	if o.Next != nil && room() < 0 {
+		o.Next.Wide(min(o.Next.wide, max(0, o.Next.MinSize().Width+room())))
+	}
+	for _, b := range ways {
+		if room() < 0 {
+			b.SetIcon("")
+		}
+	}
+	if room() < 0 {
+		gap = look.MM(4)
+	}
+	middle := fyne.CanvasObject(Spring())
+	if o.Notice != "" && room() > look.MM(60) {
+		middle = Fill(Middle(NewText(look, o.Notice).Soft().Right().Limit(2)))
+	}
+	parts := append(append(left, middle), right...)
+	y := look.MM(4.2)
+	if look.Dense() {
+		y = look.MM(3)
+	}
 	line := &canvas.Rectangle{FillColor: c.Line}
 	return Column(0,
 		Fixed(1, look.Stroke(), line),
-		Over(&canvas.Rectangle{FillColor: c.Card}, Pad(look.Margin(), y, Row(look.MM(5), parts...))))
+		Over(&canvas.Rectangle{FillColor: c.Card}, Pad(look.Margin(), y, Row(gap, parts...))))
 }
 
 // Heading is the question of a page, a hint below it and 再听一遍.
@@ -418,7 +456,7 @@ func NewHeading(look *theme.Look, title, hint string, onAgain func()) *Heading {
 	if onAgain != nil {
 		h.again = NewButton(look, "again", "再听一遍", Pill, onAgain).WithIcon("sound").Tall(look.MM(22))
 		if look.Size == theme.Large {
-			h.again.Tall(look.MM(28))
+			h.again.Tall(look.Target())
 		}
 		first = append(first, h.again)
 	}
@@ -449,8 +487,11 @@ func Page(look *theme.Look, top, banner, body, footer fyne.CanvasObject) *fyne.C
 		}
 	}
 	y := look.MM(8)
-	if look.Portrait {
+	switch {
+	case look.Portrait:
 		y = look.MM(7)
+	case look.Dense():
+		y = look.MM(4.5)
 	}
 	parts = append(parts, Fill(Pad(look.Margin(), y, body)))
 	if footer != nil {

@@ -66,7 +66,7 @@ func NewChoice(look *theme.Look, name string, o Option, chosen bool, onTap func(
 		place(t.box, 0, 0, s.Width, s.Height)
 		place(t.inner, 0, 0, s.Width, s.Height)
 		m := t.mark.MinSize()
-		in := look.MM(2.2)
+		in := look.MM(2)
 		place(t.mark, s.Width-m.Width-in, in, m.Width, m.Height)
 	}
 	t.smallest = func() fyne.Size { return fyne.NewSize(look.MM(30), t.HeightFor(max(t.Size().Width, look.MM(30)))) }
@@ -79,8 +79,8 @@ func NewChoice(look *theme.Look, name string, o Option, chosen bool, onTap func(
 // markOf is the check mark of what is chosen.
 func markOf(look *theme.Look) fyne.CanvasObject {
 	c := look.C()
-	px := look.MM(9)
-	return Fixed(px, px, Over(&canvas.Circle{FillColor: c.Accent}, Pad(px*0.2, px*0.2, Icon(look, "check", c.OnAccent, px*0.6))))
+	px := look.MM(11)
+	return Fixed(px, px, Over(&canvas.Circle{FillColor: c.Accent}, Pad(px*0.23, px*0.23, Icon(look, "check", c.OnAccent, px*0.5))))
 }
 
 // HeightFor implements Flow.

@@ -98,7 +98,22 @@ func (t *Text) HeightFor(width float32) float32 {
 }
 
 func (t *Text) broken(width float32) []string {
-	lines := Break(t.text, width, func(r rune) float32 { return t.look.Advance(r, t.bold, t.size) })
+	advance := func(r rune) float32 { return t.look.Advance(r, t.bold, t.size) }
+	lines := Break(t.text, width, advance)
+	// A last line of one or two characters reads badly: the same number of lines
+	// is broken more evenly.
+	if n := len(lines); n > 1 && n <= 4 && !strings.Contains(t.text, "\n") && t.measure(lines[n-1]) < width*0.4 {
+		lo, hi := width/2, width
+		for range 7 {
+			mid := (lo + hi) / 2
+			if len(Break(t.text, mid, advance)) > n {
+				lo = mid
+			} else {
+				hi = mid
+			}
+		}
+		lines = Break(t.text, hi, advance)
+	}
 	if t.maxLines > 0 && len(lines) > t.maxLines {
 		lines = lines[:t.maxLines]
 		last := []rune(lines[t.maxLines-1])

@@ -56,7 +56,7 @@ func NewTile(look *theme.Look, name string, o TileOptions, onTap func()) *Tile {
 	if t.off {
 		sub = o.Off
 	}
-	padX, padY := look.MM(9), look.MM(6)
+	padX, padY := look.MM(7), look.MM(5)
 	if o.Small {
 		padX, padY = look.MM(6), look.MM(4)
 	}
@@ -64,7 +64,12 @@ func NewTile(look *theme.Look, name string, o TileOptions, onTap func()) *Tile {
 	case o.Wide || sub == "":
 		t.inner = Pad(padX, padY, Middle(Wide(look, head)))
 	case o.Small:
-		t.inner = Pad(padX, padY, Middle(Wide(look, Column(look.MM(1), head, NewText(look, sub).Coloured(soft)))))
+		words := Column(look.MM(0.5), title, NewText(look, sub).Coloured(soft))
+		all := fyne.CanvasObject(words)
+		if o.Icon != "" {
+			all = MiddleRow(look.MM(5), Icon(look, o.Icon, line, icon), Fill(words))
+		}
+		t.inner = Pad(padX, padY, Middle(Wide(look, all)))
 	default:
 		t.inner = Pad(padX, padY, Column(look.MM(1), Spring(), head, Spring(), NewText(look, sub).Coloured(soft), Spring()))
 	}
