@@ -14,18 +14,21 @@ import (
 // wrong answer either (it then runs at half speed until the county has caught
 // up); across restarts Now never falls under the latest county time that was
 // kept, the floor. Before the first answer Now is the terminal's own time or
-// the floor, whichever is later, and Known says that it is not sure.
+// the floor, whichever is later, and Known says that it is not sure. Somebody
+// who sets the terminal's clock while the program runs changes nothing: elapsed
+// time is counted by the monotonic clock.
 //
 // All methods are safe for concurrent use.
 type Clock struct {
-	mu    gosync.Mutex
-	local func() time.Time
+	mu     gosync.Mutex
+	local  func() time.Time // the terminal's own clock
+	steady func() time.Time // counts elapsed time only
 
 	known  bool
 	server time.Time // the county's time at mark
-	mark   time.Time // local time, with its monotonic reading where there is one
+	mark   time.Time // steady time
 	last   time.Time // latest result of Now since known, or the floor
-	lastAt time.Time // local time of that result
+	lastAt time.Time // steady time of that result
 	saved  time.Time // floor on the disk
 }
 
@@ -38,8 +41,8 @@ const maxTrip = 10 * time.Second
 
 // NewClock makes a clock over the terminal's own time.
 func NewClock(local func() time.Time) *Clock {
-	n := local()
-	return &Clock{local: local, mark: n, lastAt: n}
+	s := steadyClock(local)
+	return &Clock{local: local, steady: s, mark: s(), lastAt: s()}
 }
 
 // Now is the county's time as well as it is known.
@@ -50,17 +53,14 @@ func (c *Clock) Now() time.Time {
 }
 
 func (c *Clock) nowLocked() time.Time {
-	n := c.local()
+	n := c.steady()
 	if !c.known {
-		if t := n.Round(0); t.After(c.last) {
-			return t
-		}
-		// The own clock is behind the floor: count on from there.
-		return c.last.Add(max(n.Sub(c.mark), 0))
+		// When the own clock is behind the floor: count on from there.
+		return later(c.local().Round(0), c.last.Add(n.Sub(c.mark)))
 	}
-	t := c.server.Add(n.Sub(c.mark)).Round(0)
+	t := c.server.Add(n.Sub(c.mark))
 	if t.Before(c.last) {
-		t = c.last.Add(max(n.Sub(c.lastAt), 0) / 2)
+		t = c.last.Add(n.Sub(c.lastAt) / 2)
 	}
 	c.last, c.lastAt = t, n
 	return t
@@ -92,17 +92,17 @@ func (c *Clock) Offset() time.Duration {
 }
 
 // observe takes the county's time from an answer to a question that was asked
-// at sent (local time). It was written somewhere on the way back: half the trip
+// at sent (steady time). It was written somewhere on the way back: half the trip
 // is the best guess.
 func (c *Clock) observe(server, sent time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.local()
+	n := c.steady()
 	trip := n.Sub(sent)
-	if server.IsZero() || trip < 0 || c.known && trip > maxTrip {
+	if server.IsZero() || c.known && trip > maxTrip {
 		return
 	}
-	c.server, c.mark = server.Add(trip/2).Round(0), n
+	c.server, c.mark = server.Round(0).Add(trip/2), n
 	if !c.known {
 		c.known, c.lastAt = true, n
 	}
@@ -114,7 +114,7 @@ func (c *Clock) raise(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t.After(c.last) {
-		c.last, c.lastAt = t.Round(0), c.local()
+		c.last, c.lastAt = t.Round(0), c.steady()
 	}
 }
 

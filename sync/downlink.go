@@ -67,7 +67,7 @@ func (e *Engine) pull(ctx context.Context) (more bool, f *Failure) {
 		return false, f
 	}
 	if len(page.Changes) > wire.MaxChanges || len(page.Cursor) > 128 {
-		return false, &Failure{Kind: FailServer, Text: textStrange, Detail: "a page of changes beyond the contract"}
+		return false, strange("a page of changes beyond the contract")
 	}
 	return page.More, e.apply(ctx, page, key, string(cursor))
 }

@@ -147,7 +147,7 @@ func (n *enrolment) send(ctx context.Context, client *http.Client, method, path 
 	if sign {
 		req.SetBasicAuth(n.o.Serial, n.o.Code.Secret)
 	}
-	sent := n.o.Now()
+	sent := n.clock.steady()
 	resp, err := client.Do(req)
 	if err != nil {
 		f := transportFailure(err)

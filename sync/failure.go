@@ -115,7 +115,7 @@ func (a *answer) tus() bool {
 // decode reads the JSON of an answer. A failure to do so is the server's.
 func (a *answer) decode(v any) *Failure {
 	if err := json.Unmarshal(a.body, v); err != nil {
-		return &Failure{Kind: FailServer, Text: textStrange, Detail: fmt.Sprintf("answer %d is not the contract's JSON: %v", a.status, err)}
+		return strange("answer %d is not the contract's JSON: %v", a.status, err)
 	}
 	return nil
 }

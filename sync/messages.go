@@ -16,6 +16,14 @@ import (
 // cases in it as the line carries well.
 func (e *Engine) messages(ctx context.Context) {
 	for e.line.waitReady(ctx) {
+		if !e.clock.Known() {
+			// When an item is due is counted in the county's time.
+			e.probe(ctx)
+			if !e.clock.Known() && !sleep(ctx, e.t.BackoffBase, nil) {
+				return
+			}
+			continue
+		}
 		if e.sendSome(ctx) {
 			continue
 		}
@@ -195,7 +203,7 @@ func splitBatch(a *answer, n int, now time.Time) ([]*answer, *Failure) {
 		return nil, f
 	}
 	if len(r.Items) != n {
-		return nil, &Failure{Kind: FailServer, Text: textStrange, Detail: "the answer to a batch has another number of items"}
+		return nil, strange("the answer to a batch has another number of items")
 	}
 	out := make([]*answer, n)
 	for i, it := range r.Items {
@@ -209,7 +217,7 @@ func splitBatch(a *answer, n int, now time.Time) ([]*answer, *Failure) {
 		}
 		b, err := json.Marshal(v)
 		if err != nil {
-			return nil, &Failure{Kind: FailServer, Text: textStrange, Detail: err.Error()}
+			return nil, strange("%v", err)
 		}
 		part.body = b
 		out[i] = part
@@ -226,17 +234,17 @@ func (e *Engine) judgeCase(a *answer, want wire.CasePut) (wire.CaseReply, *Failu
 	}
 	var r wire.CaseReply
 	if a.status != http.StatusOK && a.status != http.StatusCreated {
-		return r, &Failure{Kind: FailServer, Text: textStrange, Detail: "unexpected status of an answer to a case"}
+		return r, strange("unexpected status of an answer to a case")
 	}
 	if f := a.decode(&r); f != nil {
 		return r, f
 	}
 	if err := r.Validate(want.CaseID, want.Revision, want.Digest); err != nil {
-		return r, &Failure{Kind: FailServer, Text: textStrange, Detail: err.Error()}
+		return r, strange("%v", err)
 	}
 	for _, name := range r.Missing {
 		if !hasFile(want, name) {
-			return r, &Failure{Kind: FailServer, Text: textStrange, Detail: "the county misses a file that the case does not have"}
+			return r, strange("the county misses a file that the case does not have")
 		}
 	}
 	return r, nil

@@ -72,7 +72,7 @@ func (e *Engine) probePause(ctx context.Context, kind LineKind, fails int) time.
 
 // probe asks once and tells the line.
 func (e *Engine) probe(ctx context.Context) {
-	began, sent := e.steady(), e.o.Now()
+	began := e.steady()
 	a, f := e.do(ctx, call{method: http.MethodGet, path: wire.PathPing(e.o.Terminal), allow: e.t.ProbeTimeout})
 	if ctx.Err() != nil {
 		return
@@ -96,7 +96,7 @@ func (e *Engine) probe(ctx context.Context) {
 		e.line.probeFailed()
 		return
 	}
-	e.tellTime(ctx, pong.Time, sent)
+	e.tellTime(ctx, pong.Time, began)
 	e.line.good()
 }
 

@@ -59,7 +59,7 @@ func (e *Engine) reportHealth(ctx context.Context) {
 		h.Queue.Total, h.Queue.Waiting, h.Queue.Sent, h.Queue.Done, h.Queue.Attention =
 			c.Total, c.Waiting, c.Sent, c.Done, c.Attention
 	}
-	sent := e.o.Now()
+	sent := e.steady()
 	var r wire.HealthReply
 	if f := e.postJSON(ctx, wire.PathHealth(e.o.Terminal), h, wire.MaxHealth, e.t.Message, &r); f == nil {
 		e.tellTime(ctx, r.Time, sent)
@@ -115,7 +115,7 @@ func (e *Engine) handInSince(ctx context.Context, since int64) *Failure {
 	}
 	text, _, _ := strings.Cut(string(note), "\n\n")
 	if got, _, _ := strings.Cut(r.Note, "\n\n"); got != text {
-		return &Failure{Kind: FailServer, Text: textStrange, Detail: "the county signed another checkpoint than was handed in"}
+		return strange("the county signed another checkpoint than was handed in")
 	}
 	if err := e.o.Store.Countersign(ctx, []byte(r.Note)); err != nil {
 		e.storeTrouble("keep the county's signature of the log", err)

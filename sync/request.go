@@ -35,7 +35,7 @@ func (e *Engine) do(ctx context.Context, c call) (*answer, *Failure) {
 	if c.suspect {
 		defer e.line.suspectAfter(e.t.Suspect)()
 	}
-	began, sent := e.steady(), e.o.Now()
+	began := e.steady()
 	a, err := e.roundTrip(ctx, c)
 	if err != nil {
 		f := transportFailure(err)
@@ -50,7 +50,7 @@ func (e *Engine) do(ctx context.Context, c call) (*answer, *Failure) {
 	if !e.clock.Known() && a.ours() {
 		// Coarse, but the queue must never count with a clock of another year.
 		if t, err := http.ParseTime(a.header.Get("Date")); err == nil {
-			e.clock.observe(t, sent)
+			e.clock.observe(t, began)
 		}
 	}
 	e.meter.spend(ctx, int64(len(c.body)+len(a.body)+requestOverhead))
@@ -132,6 +132,14 @@ func (e *Engine) askJSON(ctx context.Context, c call, out any) *Failure {
 	return f
 }
 
+// errStrange marks an answer of the upstream that breaks the contract.
+var errStrange = errors.New("the answer breaks the contract")
+
+// strange is an answer of the upstream that cannot be used.
+func strange(format string, a ...any) *Failure {
+	return &Failure{Kind: FailServer, Text: textStrange, Detail: fmt.Sprintf(format, a...), Err: errStrange}
+}
+
 // note tells the line what an outcome means for it; f nil is a success. Server
 // trouble only pauses the queue when the message lanes say so (see strike).
 func (e *Engine) note(ctx context.Context, f *Failure) {
@@ -167,13 +175,20 @@ func (e *Engine) note(ctx context.Context, f *Failure) {
 		}
 		e.line.fail(kind, text, f.Detail)
 	case FailRate:
-		e.line.good()
+		if f.Problem != nil {
+			e.line.good()
+		}
 		wait := f.RetryAfter
 		if wait == 0 {
 			wait = max(e.t.BackoffBase*5, time.Second)
 		}
 		e.line.hold(wait, true, f.Detail)
 	case FailServer:
+		if f.Problem == nil && !errors.Is(f, errStrange) {
+			// A gateway spoke; whether the county is behind it is not known.
+			e.line.fail(LineDown, f.Text, f.Detail)
+			return
+		}
 		e.line.good()
 		if f.RetryAfter > 0 {
 			e.line.hold(f.RetryAfter, true, f.Detail)

@@ -300,12 +300,13 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		o: o, t: o.Timing.filled(), base: base, log: o.Logger,
-		clock: NewClock(o.Now), steady: steadyClock(o.Now),
-		wake: make(chan struct{}, 1), upWake: make(chan struct{}, 1), health: make(chan struct{}, 1),
+		clock: NewClock(o.Now),
+		wake:  make(chan struct{}, 1), upWake: make(chan struct{}, 1), health: make(chan struct{}, 1),
 		width: adaptive{min: 1, max: wire.MaxBatchItems, cur: 1},
 		chunk: adaptive{min: 32 << 10, max: wire.ChunkBytes, cur: 64 << 10},
 	}
 	e.judge = e.judgeCase
+	e.steady = e.clock.steady
 	if o.Client == nil {
 		if o.Credentials == nil {
 			return nil, errors.New("sync needs a client or credentials")

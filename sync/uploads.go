@@ -260,7 +260,7 @@ func (e *Engine) tusCall(ctx context.Context, c call) (*answer, *Failure) {
 		return a, f
 	}
 	if !a.tus() {
-		return a, &Failure{Kind: FailServer, Text: textStrange, Detail: "answer to an upload without " + wire.HeaderTusResumable}
+		return a, strange("answer to an upload without "+"%s", wire.HeaderTusResumable)
 	}
 	e.note(ctx, nil)
 	return a, nil
@@ -277,7 +277,7 @@ func (e *Engine) createUpload(ctx context.Context, w *job, f *cases.QueuedFile) 
 	}
 	path, err := e.uploadPath(a.header.Get("Location"))
 	if a.status != http.StatusCreated || err != nil {
-		return &Failure{Kind: FailServer, Text: textStrange, Detail: fmt.Sprintf("answer %d to a new upload: %v", a.status, err)}
+		return strange("answer %d to a new upload: %v", a.status, err)
 	}
 	if err := e.o.Store.FileUpload(ctx, w.item.CaseID, f.Name, path); err != nil {
 		return e.storeFailure("remember an upload", err)
@@ -367,7 +367,7 @@ func (e *Engine) sendChunk(ctx context.Context, w *job, f *cases.QueuedFile) *Fa
 	}
 	got, err := strconv.ParseInt(a.header.Get(wire.HeaderUploadOffset), 10, 64)
 	if err != nil || got <= at || got > at+n {
-		return &Failure{Kind: FailServer, Text: textStrange, Detail: fmt.Sprintf("upload offset %q after %d+%d", a.header.Get(wire.HeaderUploadOffset), at, n)}
+		return strange("upload offset %q after %d+%d", a.header.Get(wire.HeaderUploadOffset), at, n)
 	}
 	w.offset, w.fails = got, 0
 	e.strikes.reset()
