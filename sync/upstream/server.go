@@ -173,7 +173,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.c.log.Debug("request", "request", id, "method", r.Method, "path", r.URL.Path, "status", rec.status,
 			"ms", time.Since(began).Milliseconds())
 	}()
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // not on every writer of a test
+	// tusd leaves deadlines on the connection; each request starts with its own.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))      // not on every writer of a test
+	_ = rc.SetWriteDeadline(time.Now().Add(2 * bodyTimeout)) // as above
 	if v := r.Header.Get(wire.HeaderContract); v != "" && major(v) != major(wire.Version) {
 		s.fail(rec, r, wire.NewProblem(wire.CodeVersion, "spoken here is "+wire.Version))
 		return
@@ -359,8 +362,6 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := terminalOf(r.Context())
-	// The answer may come later than the deadline for reading.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // not on every writer of a test
 	timer := time.NewTimer(time.Duration(wait) * time.Second)
 	defer timer.Stop()
 	for {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	tus "github.com/tus/tusd/v2/pkg/handler"
 	"github.com/tus/tusd/v2/pkg/memorylocker"
@@ -279,6 +280,12 @@ func (s *Server) uploadRoutes(handle func(pattern string, h http.HandlerFunc)) {
 			for _, k := range []string{"Upload-Draft-Interop-Version", "X-HTTP-Method-Override", "Upload-Concat", "Upload-Defer-Length"} {
 				r.Header.Del(k)
 			}
+			if id := r.PathValue("upload"); id != "" {
+				// tusd takes the whole path for the id.
+				u := *r.URL
+				u.Path, u.RawPath = "/"+id, ""
+				r.URL = &u
+			}
 			inner.ServeHTTP(&tusWriter{ResponseWriter: w}, r)
 		}
 	}
@@ -349,6 +356,11 @@ func (w *tusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *tusWriter) WriteHeader(status int) {
 	h := w.Header()
+	if at := h.Get("Location"); at != "" {
+		// tusd names scheme and host as it sees them; behind a gateway they
+		// are others.
+		h.Set("Location", wire.PathUploads+"/"+at[strings.LastIndexByte(at, '/')+1:])
+	}
 	if status < 400 || h.Get("Content-Type") == wire.TypeProblem {
 		w.ResponseWriter.WriteHeader(status)
 		return

@@ -2,13 +2,14 @@ package upstream
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"cunban/kiosk/cases"
 	"cunban/kiosk/catalog"
-	"cunban/kiosk/form"
 	"cunban/kiosk/resident"
 	"cunban/sync/wire"
 )
@@ -155,22 +156,32 @@ func (c *County) Record(d Dossier, masked bool) Record {
 	return r
 }
 
+// answers is kiosk/form's JSON as far as people read it.
+type answers struct {
+	Fields    map[string]answer `json:"fields"`
+	Materials map[string]answer `json:"materials"`
+}
+
+type answer struct {
+	V        json.RawMessage `json:"v"`
+	Pages    int             `json:"pages"`
+	Strokes  int             `json:"strokes"`
+	Deferred bool            `json:"deferred"`
+}
+
 // answersOf reads kiosk/form's JSON and puts it in the order of the form with
 // labels and choices in words.
 func (c *County) answersOf(b cases.Body) []Answer {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(b.Answers, &raw); err != nil {
-		return nil // shown as no answers; the body was sealed like this
-	}
 	out := []Answer{}
-	done := map[string]bool{}
+	var doc answers
+	if err := json.Unmarshal(b.Answers, &doc); err != nil {
+		return out // shown as no answers; the body was sealed like this
+	}
 	add := func(name, label string, f *catalog.Field) {
-		v, ok := raw[name]
-		if !ok || done[name] {
-			return
+		if a, ok := doc.Fields[name]; ok {
+			out = append(out, Answer{Field: name, Label: label, Value: a.words(f)})
+			delete(doc.Fields, name)
 		}
-		done[name] = true
-		out = append(out, Answer{Field: name, Label: label, Value: words(v, f)})
 	}
 	if s := c.cat.Service(b.Service); s != nil {
 		for i := range s.Fields {
@@ -180,59 +191,49 @@ func (c *County) answersOf(b cases.Body) []Answer {
 	for i := range c.cat.Agent {
 		add(c.cat.Agent[i].Name, c.cat.Agent[i].Label, &c.cat.Agent[i])
 	}
-	rest := make([]string, 0, len(raw))
-	for name := range raw {
-		rest = append(rest, name)
-	}
-	slices.Sort(rest)
-	for _, name := range rest {
+	// What this catalogue does not know.
+	for _, name := range slices.Sorted(maps.Keys(doc.Fields)) {
 		add(name, name, nil)
+	}
+	for _, name := range slices.Sorted(maps.Keys(doc.Materials)) {
+		out = append(out, Answer{Field: name, Label: name, Value: doc.Materials[name].words(nil)})
 	}
 	return out
 }
 
-// words writes one answer: a form.Value, or plain JSON of an older form.
-func words(raw json.RawMessage, f *catalog.Field) string {
-	var v form.Value
-	if err := json.Unmarshal(raw, &v); err != nil {
-		var s string
-		if err := json.Unmarshal(raw, &s); err == nil {
-			return choice(s, f)
-		}
-		return string(raw)
-	}
+// words writes one answer.
+func (a answer) words(f *catalog.Field) string {
+	var text string
+	var list []string
+	var rows []map[string]string
 	switch {
-	case v.Deferred:
+	case a.Deferred:
 		return "补交"
-	case len(v.List) > 0:
-		l := make([]string, len(v.List))
-		for i, s := range v.List {
-			l[i] = choice(s, f)
+	case a.Pages > 0:
+		return fmt.Sprintf("见扫描件，%d 页", a.Pages)
+	case a.Strokes > 0:
+		return "已签名"
+	case len(a.V) == 0:
+		return ""
+	case json.Unmarshal(a.V, &text) == nil:
+		return choice(text, f)
+	case json.Unmarshal(a.V, &list) == nil:
+		for i, s := range list {
+			list[i] = choice(s, f)
 		}
-		return strings.Join(l, "、")
-	case len(v.Rows) > 0:
-		var rows []string
-		for _, row := range v.Rows {
-			keys := make([]string, 0, len(row))
-			for k := range row {
-				keys = append(keys, k)
-			}
-			slices.Sort(keys)
+		return strings.Join(list, "、")
+	case json.Unmarshal(a.V, &rows) == nil:
+		var lines []string
+		for _, row := range rows {
 			var cells []string
-			for _, k := range keys {
+			for _, k := range slices.Sorted(maps.Keys(row)) {
 				cells = append(cells, k+"："+row[k])
 			}
-			rows = append(rows, strings.Join(cells, "，"))
+			lines = append(lines, strings.Join(cells, "，"))
 		}
-		return strings.Join(rows, "；")
-	case v.Text != "":
-		return choice(v.Text, f)
-	case v.Pages > 0:
-		return "见扫描件"
-	case v.Strokes > 0:
-		return "已签名"
+		return strings.Join(lines, "；")
 	}
-	return ""
+	return string(a.V)
 }
 
 func choice(s string, f *catalog.Field) string {

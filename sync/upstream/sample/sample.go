@@ -33,7 +33,6 @@ type Person struct {
 	Ethnic         string // GB/T 3304
 	BirthDate      string // YYYYMMDD
 	Address        string
-	Phone          string
 	CardNumber     string
 	CardIdentifier string // 32 hex digits: 140830, D156000005, then 16 more
 	Card           CardState
@@ -46,18 +45,18 @@ type Person struct {
 // Persons are the made-up entries.
 var Persons = []Person{
 	{Number: "140830195603120024", Name: "张桂兰", Sex: "2", Ethnic: "01", BirthDate: "19560312",
-		Address: "山西省芮城县古魏镇东关社区12号", Phone: "13900000001", CardNumber: "A12345601",
-		CardIdentifier: "140830D1560000050000000000000001", Card: CardActive, Region: "140830100008",
+		Address: "山西省芮城县古魏镇南关村12号", CardNumber: "D12345678",
+		CardIdentifier: "140830D15600000501A1B2C3D4E5F607", Card: CardActive, Region: "140830100009",
 		Grade: 300, Since: 2010, Pension: "168.50"},
-	{Number: "142723194809051237", Name: "王德胜", Sex: "1", Ethnic: "01", BirthDate: "19480905",
-		Address: "山西省芮城县古魏镇南关社区7号", Phone: "13900000002", CardNumber: "A12345602",
-		CardIdentifier: "140830D1560000050000000000000002", Card: CardActive, Region: "140830100009",
+	{Number: "142723194809051237", Name: "王守田", Sex: "1", Ethnic: "01", BirthDate: "19480905",
+		Address: "山西省芮城县风陵渡镇西王村3组", CardNumber: "D00420817",
+		CardIdentifier: "142723D156000005F1E2D3C4B5A69788", Card: CardActive, Region: "140830101202",
 		Grade: 200, Since: 2010, Pension: "186.00"},
 	{Number: "140830198707144518", Name: "李建军", Sex: "1", Ethnic: "01", BirthDate: "19870714",
-		Address: "山西省芮城县古魏镇寿圣社区23号", Phone: "13900000003", CardNumber: "A12345603",
-		CardIdentifier: "140830D1560000050000000000000003", Card: CardActive, Region: "140830100010"},
+		Address: "山西省芮城县阳城镇阳城村8号", CardNumber: "D56473829",
+		CardIdentifier: "140830D15600000511223344AABBCCDD", Card: CardActive, Region: "140830106202"},
 	{Number: "140830199301080125", Name: "陈晓燕", Sex: "2", Ethnic: "01", BirthDate: "19930108",
-		Address: "山西省芮城县古魏镇亚宝社区5号", Phone: "13900000004", CardNumber: "A12345604",
+		Address: "山西省芮城县古魏镇亚宝社区5号", CardNumber: "D99887701",
 		CardIdentifier: "140830D1560000050000000000000004", Card: CardActive, Region: "140830100011",
 		Grade: 500, Since: 2018},
 }
@@ -129,9 +128,27 @@ func (r *Register) Prefill(_ context.Context, in wire.PrefillIn) (wire.PrefillOu
 	if err != nil {
 		return wire.PrefillOut{}, err
 	}
-	v := map[string]string{"aac004": p.Sex, "aac005": p.Ethnic, "aac067": p.Phone, "aab301": p.Region, "aac010": p.Address}
-	if p.Grade > 0 {
-		v["grade_now"] = fmt.Sprint(p.Grade)
+	// Only what the form asks the county for: the person's own words, such as a
+	// telephone number, are asked again.
+	v := map[string]string{"aab301": p.Region}
+	last := r.now().Year() - 1
+	insured := p.Grade > 0
+	switch in.Service {
+	case "S01":
+		v["other_pension"], v["post_code"] = "2", "044600"
+	case "S02":
+		v["other_pension"] = map[bool]string{true: "1", false: "2"}[insured]
+	case "S05":
+		v["special_group"] = "00"
+		if insured {
+			v["cur_grade"] = fmt.Sprint(p.Grade)
+		}
+	case "S10":
+		if insured {
+			v["pay_years"] = fmt.Sprint(last - p.Since + 1)
+		}
+	case "C02":
+		v["card_no"] = p.CardNumber
 	}
 	return wire.PrefillOut{Values: v}, nil
 }
