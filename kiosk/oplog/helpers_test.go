@@ -89,18 +89,6 @@ func (s *sample) keys() Keys {
 	return Keys{Terminal: []*seal.PublicKey{s.terminal.Public()}, County: []*seal.PublicKey{s.county.Public()}}
 }
 
-func (s *sample) get(ids []NodeID) ([][]byte, error) {
-	out := make([][]byte, len(ids))
-	for i, id := range ids {
-		h, ok := s.nodes[id]
-		if !ok {
-			return nil, fmt.Errorf("node %v was never stored", id)
-		}
-		out[i] = h
-	}
-	return out, nil
-}
-
 var bootTime = time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)
 
 // newSample makes a log of n records; a checkpoint is signed at each of the
