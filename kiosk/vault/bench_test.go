@@ -1,0 +1,120 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"cunban/kiosk/cases"
+	"cunban/kiosk/resident"
+	"cunban/kiosk/seal"
+	"cunban/kiosk/vault/keys"
+)
+
+// drafts makes finished forms for programs without a test around them.
+type drafts struct {
+	desk   cases.Desk
+	number resident.IDNumber
+}
+
+func newDrafts(v *Vault) *drafts {
+	county, err := seal.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	n, err := resident.ParseIDNumber(zhang)
+	if err != nil {
+		panic(err)
+	}
+	return &drafts{cases.Desk{Store: v, CountyKey: county.Public(), Rand: rand.Reader, Now: time.Now}, n}
+}
+
+func (d *drafts) next() (cases.Draft, error) {
+	id, err := cases.NewID(rand.Reader)
+	return cases.Draft{
+		ID: id, Revision: 1, Service: "S01", ServiceName: "城乡居民养老保险参保登记", Catalogue: "2026.1",
+		Claim:   resident.Claim{Source: resident.FromTyped, Number: d.number, Name: resident.NewName(zhangName)},
+		Answers: []byte(`{"phone":"13800000000"}`), Region: "140105001001", StartedAt: time.Now(), Mode: cases.ModeSelf,
+		Actor: cases.Actor{Role: cases.RoleResident, Session: 1},
+	}, err
+}
+
+// submissions makes n sealed cases beforehand, so that a benchmark measures the
+// vault alone.
+func submissions(tb testing.TB, n int) []cases.Submission {
+	tb.Helper()
+	out := make([]cases.Submission, n)
+	for i := range out {
+		id, err := cases.NewID(rand.Reader)
+		must(tb, err)
+		body := make([]byte, 1500)
+		must(tb, readRandom(body))
+		out[i] = cases.Submission{
+			Case: cases.Case{ID: id, Revision: 1, Service: "S01", ServiceName: "城乡居民养老保险参保登记", Catalogue: "2026.1",
+				State: cases.Saved, Owner: seal.Digest([]byte(id)), Region: "140105001001", Village: "某村", SavedAt: time.Now(),
+				UpdatedAt: time.Now(), Mode: cases.ModeSelf, BodyDigest: seal.Digest(body)},
+			KeyID: "0123456789abcdef", Envelope: bytes.Repeat([]byte{1}, 160), Body: body, LogPrivate: bytes.Repeat([]byte{2}, 120),
+			Actor: cases.Actor{Role: cases.RoleResident, Session: 1},
+		}
+	}
+	return out
+}
+
+func readRandom(p []byte) error { _, err := rand.Read(p); return err }
+
+func benchSubmit(b *testing.B, v *Vault) {
+	subs := submissions(b, b.N)
+	b.ResetTimer()
+	for _, s := range subs {
+		if _, err := v.Submit(context.Background(), s); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+}
+
+// BenchmarkSubmit and BenchmarkPlainSQLite do the same work with the same
+// durability, the second on a plain file: the difference is what encryption
+// costs.
+func BenchmarkSubmit(b *testing.B) {
+	v, err := Open(context.Background(), Options{Dir: filepath.Join(b.TempDir(), "vault"), Keys: []keys.Source{newMemKey()}})
+	must(b, err)
+	benchSubmit(b, v)
+	must(b, v.Close(context.Background()))
+}
+
+func BenchmarkPlainSQLite(b *testing.B) {
+	v, err := openPlain(filepath.Join(b.TempDir(), "plain"))
+	must(b, err)
+	benchSubmit(b, v)
+	must(b, v.Close(context.Background()))
+}
+
+// openPlain opens a vault on SQLite's own VFS, with the same settings.
+func openPlain(dir string) (*Vault, error) {
+	ctx := context.Background()
+	v, err := Open(ctx, Options{Dir: dir, Keys: []keys.Source{newMemKey()}})
+	if err != nil {
+		return nil, err
+	}
+	if err := v.db.Close(); err != nil {
+		return nil, err
+	}
+	v.db = sql.OpenDB(connector{"file:" + filepath.Join(dir, "plain.db") +
+		"?_locking_mode=EXCLUSIVE&_synchronous=FULL&_stmt_cache_size=64&_txlock=immediate&_busy_timeout=0",
+		&sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error { return prepare(c, syncFull) }}})
+	v.db.SetMaxOpenConns(1)
+	if err := migrate(ctx, v.db); err != nil {
+		return nil, err
+	}
+	if err := v.load(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
