@@ -290,17 +290,16 @@ func plainDay(day string) string {
 }
 
 func parse[T any](data []byte, check func(*T, *checker)) (T, error) {
-	var v T
+	var v, none T
 	if len(data) > maxBytes {
-		return v, fmt.Errorf("%w: %d bytes are too many", ErrObject, len(data))
+		return none, fmt.Errorf("%w: %d bytes are too many", ErrObject, len(data))
 	}
 	if err := json.Unmarshal(data, &v); err != nil {
-		return v, fmt.Errorf("%w: %w", ErrObject, err)
+		return none, fmt.Errorf("%w: %w", ErrObject, err)
 	}
 	var c checker
 	check(&v, &c)
 	if c.err != nil {
-		var none T
 		return none, c.err
 	}
 	return v, nil
