@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -165,11 +166,30 @@ func Countersign(rand io.Reader, msg []byte, name string, key *seal.PrivateKey) 
 	return out, nil
 }
 
+// openNote is note.Open, and takes only the one form of a note: that package
+// lets unused bits of the base64 and doubled lines pass.
 func openNote(msg []byte, known note.Verifiers) (*note.Note, error) {
 	if len(msg) > MaxNote {
 		return nil, fmt.Errorf("%w: %d bytes", ErrCheckpoint, len(msg))
 	}
 	n, err := note.Open(msg, known)
+	var u *note.UnverifiedNoteError
+	switch {
+	case err == nil:
+	case errors.As(err, &u):
+		n = u.Note
+	default:
+		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	sigs := slices.Concat(n.Sigs, n.UnverifiedSigs)
+	for _, s := range sigs {
+		if _, e := base64.StdEncoding.Strict().DecodeString(s.Base64); e != nil {
+			return nil, fmt.Errorf("%w: signature of %s is not canonical base64", ErrCheckpoint, s.Name)
+		}
+	}
+	if lines := bytes.Count(msg, []byte("\n")) - strings.Count(n.Text, "\n") - 1; lines != len(sigs) {
+		return nil, fmt.Errorf("%w: a signature line stands there twice", ErrCheckpoint)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
