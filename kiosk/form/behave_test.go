@@ -151,6 +151,30 @@ func TestOrderOfSources(t *testing.T) {
 	}
 }
 
+// TestARegisterNeverLocksSomebodyOut: what upstream filled and the rules do not
+// allow is either open to be changed or only a warning.
+func TestARegisterNeverLocksSomebodyOut(t *testing.T) {
+	cat := embedded(t)
+	ctx := home(t, resident.FromSocialCard)
+	ctx.Backend = map[string]string{"ui_months": "5", "unemploy_date": "2027-01-01"}
+	f := form.New(cat.Service("T04"), cat, ctx, false)
+	if p := f.Check("ui_months"); p == nil || !p.Warn || !strings.Contains(p.Text, "县里") {
+		t.Errorf("%+v", p)
+	}
+	f = form.New(cat.Service("J11"), cat, ctx, false)
+	if !slices.Contains(keys(f.Steps()), "unemploy_date") || slices.Contains(names(f.Steps()[0]), "unemploy_date") {
+		t.Errorf("a date that cannot be is not asked again: %v", keys(f.Steps()))
+	}
+	for i := range cat.Services {
+		f := form.New(&cat.Services[i], cat, ctx, false)
+		for _, s := range f.Steps() {
+			if p := f.CheckStep(s); s.Kind == form.StepKnown && p != nil && !p.Warn {
+				t.Errorf("%s: nobody can pass what is known: %+v", cat.Services[i].ID, p)
+			}
+		}
+	}
+}
+
 func TestInvisibleAnswersAreKeptAndNotSubmitted(t *testing.T) {
 	cat := embedded(t)
 	f := form.New(cat.Service("J08"), cat, home(t, resident.FromSocialCard), false)

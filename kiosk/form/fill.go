@@ -204,6 +204,9 @@ func (f *Form) settled(fd *catalog.Field) bool {
 	if v.IsZero() || isCapture(fd.Type) || f.mend[fd.Name] {
 		return false
 	}
+	if p := first(f.meaning(fd, v)); p != nil && !p.Warn {
+		return false // what cannot stay must be open
+	}
 	switch v.Source {
 	case catalog.FromCard, catalog.FromBackend:
 		return true

@@ -207,7 +207,7 @@ func capturedAsMaterial(m *catalog.Material) bool {
 // left alone.
 func (f *Form) Set(field string, v Value) {
 	if m := f.material(field); m != nil {
-		f.answers[field] = Value{Pages: max(0, v.Pages), Deferred: v.Deferred && v.Pages <= 0, Source: catalog.FromDevice}
+		f.answers[field] = Value{Pages: min(max(0, v.Pages), maxPage), Deferred: v.Deferred && v.Pages <= 0, Source: catalog.FromDevice}
 		return
 	}
 	fd := f.Field(field)

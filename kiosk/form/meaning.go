@@ -9,15 +9,20 @@ import (
 )
 
 // meaning judges a well-formed answer by the catalogue's rules. Each problem
-// stops or warns as the field's level says.
+// stops or warns as the field's level says; where a register filled the answer
+// and nobody here may change it, it warns: the county decides, not the village.
 func (f *Form) meaning(fd *catalog.Field, v Value) []Problem {
 	r := &fd.Rules
+	fixed := fd.ReadOnly && v.Source != catalog.FromUser
 	var out []Problem
 	add := func(code, text string) {
+		if fixed {
+			text = "“" + fd.Label + "”按规定可能不够。可以先交上去，由县里核定"
+		}
 		if r.Message != "" {
 			text = r.Message
 		}
-		out = append(out, Problem{Field: fd.Name, Code: code, Text: text, Warn: r.Level == catalog.LevelWarn})
+		out = append(out, Problem{Field: fd.Name, Code: code, Text: text, Warn: fixed || r.Level == catalog.LevelWarn})
 	}
 	if v.Source != catalog.FromCard { // what a chip says is compared by the county, not here
 		if text := brokenRule(r.Rule, v.Text); text != "" {
