@@ -53,7 +53,8 @@ func (c *change) putCase(cs cases.Case) error {
 
 // event adds a line to a case's timeline.
 func (c *change) event(id string, at time.Time, state cases.State, text string) error {
-	return c.exec("INSERT INTO events(case_id, at, state, text) VALUES(?,?,?,?)", id, at.UnixNano(), string(state), text)
+	return c.exec("INSERT INTO events(case_id, num, at, state, text)"+
+		" VALUES(?1, (SELECT coalesce(max(num), 0)+1 FROM events WHERE case_id=?1), ?2, ?3, ?4)", id, at.UnixNano(), string(state), text)
 }
 
 // Case returns a case. Errors: cases.ErrNotFound.

@@ -27,17 +27,17 @@ CREATE INDEX cases_owner ON cases(owner);
 CREATE INDEX cases_saved ON cases(saved);
 
 CREATE TABLE events(
-  num INTEGER PRIMARY KEY,
   case_id TEXT NOT NULL REFERENCES cases(id),
+  num INTEGER NOT NULL,
   at INTEGER NOT NULL,
   state TEXT NOT NULL,
-  text TEXT NOT NULL);
-CREATE INDEX events_case ON events(case_id);
+  text TEXT NOT NULL,
+  PRIMARY KEY(case_id, num)) WITHOUT ROWID;
 
--- open is 1 until the item is settled, then NULL: the index holds only what
+-- Rows are never deleted, so that num says which came first. open is 1 until the item is settled, then NULL: the index holds only what
 -- there is to do. due is when the item may be handed out (next).
 CREATE TABLE outbox(
-  num INTEGER PRIMARY KEY AUTOINCREMENT,
+  num INTEGER PRIMARY KEY,
   case_id TEXT NOT NULL REFERENCES cases(id),
   revision INTEGER NOT NULL,
   service TEXT NOT NULL,

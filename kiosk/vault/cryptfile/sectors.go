@@ -26,7 +26,7 @@ type Sealed struct {
 	sec  *seal.Sectors
 	size int64 // clear bytes; whole sectors after a reopen
 	disk int64 // sectors that exist in the file
-	held map[int64][]byte
+	held map[int64]*sector
 	free [][]byte // buffers for held
 	// lastAt and last are the clear content of the sector written last: an
 	// appended file touches it again with its next write.
@@ -36,6 +36,14 @@ type Sealed struct {
 	// broken is set when a sync failed: the kernel may have dropped what it
 	// could not write, so that nothing after it can be promised.
 	broken error
+}
+
+// sector is the clear content of a sector that waits for a Sync. What lies on
+// the disk behind have is only read when it is needed: an appended file hardly
+// ever needs it.
+type sector struct {
+	b    []byte
+	have int // valid bytes from the start
 }
 
 // Open opens an encrypted file. Errors: fs.ErrNotExist, ErrWrongKey.
@@ -65,7 +73,7 @@ func open(f File, key []byte) (*Sealed, error) {
 		return nil, err
 	}
 	disk := n/SectorSize - 1 // a torn last sector counts as not there
-	return &Sealed{f: f, sec: sec, size: disk * SectorSize, disk: disk, held: map[int64][]byte{}, lastAt: -1}, nil
+	return &Sealed{f: f, sec: sec, size: disk * SectorSize, disk: disk, held: map[int64]*sector{}, lastAt: -1}, nil
 }
 
 // Size is the number of clear bytes.
@@ -84,7 +92,9 @@ func (s *Sealed) ReadAt(p []byte, off int64) (int, error) {
 		i, in := off/SectorSize, int(off%SectorSize)
 		n := int(min(int64(SectorSize-in), int64(len(p)-done), s.size-off))
 		dst := p[done : done+n]
-		if b := s.inMemory(i); b != nil {
+		if b, err := s.inMemory(i); err != nil {
+			return done, err
+		} else if b != nil {
 			copy(dst, b[in:])
 		} else if n == SectorSize {
 			if err := s.load(dst, i); err != nil {
@@ -119,7 +129,7 @@ func (s *Sealed) WriteAt(p []byte, off int64) (int, error) {
 		if s.held[i] == nil {
 			b := s.buffer()
 			clear(b)
-			s.held[i] = b
+			s.held[i] = &sector{b, SectorSize}
 		}
 		if err := s.spill(); err != nil {
 			return 0, err
@@ -129,11 +139,12 @@ func (s *Sealed) WriteAt(p []byte, off int64) (int, error) {
 	for done < len(p) {
 		i, in := off/SectorSize, int(off%SectorSize)
 		n := min(SectorSize-in, len(p)-done)
-		b, err := s.forWriting(i, n == SectorSize)
+		h, err := s.forWriting(i, in)
 		if err != nil {
 			return done, err
 		}
-		copy(b[in:], p[done:done+n])
+		copy(h.b[in:], p[done:done+n])
+		h.have = max(h.have, in+n)
 		done += n
 		off += int64(n)
 		s.size = max(s.size, off)
@@ -144,39 +155,55 @@ func (s *Sealed) WriteAt(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// forWriting returns the held buffer of a sector, with its content unless all
-// of it is about to be replaced.
-func (s *Sealed) forWriting(i int64, whole bool) ([]byte, error) {
-	if b := s.held[i]; b != nil {
-		return b, nil
-	}
-	var b []byte
-	switch {
-	case s.lastAt == i:
-		b, s.last, s.lastAt = s.last, nil, -1
-	case whole:
-		b = s.buffer()
-	case i < s.disk:
-		b = s.buffer()
-		if err := s.load(b, i); err != nil {
-			return nil, err
+// forWriting returns the held sector in which bytes from in are about to be
+// written: what is before them is valid.
+func (s *Sealed) forWriting(i int64, in int) (*sector, error) {
+	h := s.held[i]
+	if h == nil {
+		switch {
+		case s.lastAt == i:
+			h = &sector{s.last, SectorSize}
+			s.last, s.lastAt = nil, -1
+		default:
+			h = &sector{s.buffer(), 0}
 		}
-	default:
-		b = s.buffer()
-		clear(b)
+		s.held[i] = h
 	}
-	s.held[i] = b
-	return b, nil
+	if in > h.have {
+		return h, s.complete(i, h)
+	}
+	return h, nil
 }
 
-func (s *Sealed) inMemory(i int64) []byte {
-	if b := s.held[i]; b != nil {
-		return b
+// complete reads what of a held sector is still only on the disk.
+func (s *Sealed) complete(i int64, h *sector) error {
+	if h.have == SectorSize {
+		return nil
+	}
+	if i >= s.disk {
+		clear(h.b[h.have:])
+		h.have = SectorSize
+		return nil
+	}
+	b := s.buffer()
+	defer func() { s.free = append(s.free, b) }()
+	if err := s.load(b, i); err != nil {
+		return err
+	}
+	copy(h.b[h.have:], b[h.have:])
+	h.have = SectorSize
+	return nil
+}
+
+// inMemory returns the clear content of a sector that need not be read, or nil.
+func (s *Sealed) inMemory(i int64) ([]byte, error) {
+	if h := s.held[i]; h != nil {
+		return h.b, s.complete(i, h)
 	}
 	if s.lastAt == i {
-		return s.last
+		return s.last, nil
 	}
-	return nil
+	return nil, nil
 }
 
 func (s *Sealed) buffer() []byte {
@@ -236,14 +263,18 @@ func (s *Sealed) flush() error {
 		}
 		out := s.out[:n*SectorSize]
 		for k, i := range at[:n] {
-			s.sec.Encrypt(out[k*SectorSize:(k+1)*SectorSize], s.held[i], uint64(i))
+			h := s.held[i]
+			if err := s.complete(i, h); err != nil {
+				return err
+			}
+			s.sec.Encrypt(out[k*SectorSize:(k+1)*SectorSize], h.b, uint64(i))
 		}
 		if _, err := s.f.WriteAt(out, (at[0]+1)*SectorSize); err != nil {
 			return fmt.Errorf("write %d sectors from %d: %w", n, at[0], err)
 		}
 		s.disk = max(s.disk, at[0]+int64(n))
 		for _, i := range at[:n] {
-			s.keep(i, s.held[i])
+			s.keep(i, s.held[i].b)
 			delete(s.held, i)
 		}
 		at = at[n:]
@@ -262,9 +293,9 @@ func (s *Sealed) Truncate(size int64) error {
 		return nil // nothing here grows a file this way
 	}
 	n := (size + SectorSize - 1) / SectorSize
-	for i, b := range s.held {
+	for i, h := range s.held {
 		if i >= n {
-			s.free = append(s.free, b)
+			s.free = append(s.free, h.b)
 			delete(s.held, i)
 		}
 	}
@@ -273,11 +304,12 @@ func (s *Sealed) Truncate(size int64) error {
 		s.last, s.lastAt = nil, -1
 	}
 	if in := size % SectorSize; in != 0 {
-		b, err := s.forWriting(n-1, false)
+		h, err := s.forWriting(n-1, int(in))
 		if err != nil {
 			return err
 		}
-		clear(b[in:])
+		clear(h.b[in:])
+		h.have = SectorSize
 	}
 	s.size = size
 	if s.disk > n {
@@ -312,8 +344,8 @@ func (s *Sealed) Sync() error {
 func (s *Sealed) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, b := range s.held {
-		clear(b)
+	for i, h := range s.held {
+		clear(h.b)
 		delete(s.held, i)
 	}
 	clear(s.last)
