@@ -142,7 +142,7 @@ func (r *Record) appendTo(b []byte) []byte {
 		b = strconv.AppendUint(b, r.Session, 10)
 	}
 	b = append(b, `,"time":"`...)
-	b = wall(r.Wall).AppendFormat(b, timeLayout)
+	b = appendTime(b, wall(r.Wall))
 	b = append(b, '"')
 	if r.Version != "" {
 		b = append(b, `,"version":`...)
@@ -161,6 +161,24 @@ func wall(t time.Time) time.Time {
 	return t
 }
 
+// appendTime writes timeLayout, which time.AppendFormat does at half the speed.
+func appendTime(b []byte, t time.Time) []byte {
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	for _, f := range [...]struct {
+		v, digits int
+		end       byte
+	}{{year, 4, '-'}, {int(month), 2, '-'}, {day, 2, 'T'}, {hour, 2, ':'}, {minute, 2, ':'}, {second, 2, '.'}, {t.Nanosecond(), 9, 'Z'}} {
+		n := len(b)
+		b = append(b, "000000000"[:f.digits]...)
+		for i, v := n+f.digits-1, f.v; v > 0; i, v = i-1, v/10 {
+			b[i] = '0' + byte(v%10)
+		}
+		b = append(b, f.end)
+	}
+	return b
+}
+
 func appendMember(b []byte, name, v string) []byte {
 	if v == "" {
 		return b
@@ -174,7 +192,12 @@ func appendMember(b []byte, name, v string) []byte {
 
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
-	for i := 0; i < len(s); {
+	i := 0
+	for i < len(s) && s[i] >= 0x20 && s[i] < utf8.RuneSelf && s[i] != '"' && s[i] != '\\' {
+		i++ // nearly every string is done here
+	}
+	b = append(b, s[:i]...)
+	for i < len(s) {
 		c := s[i]
 		switch {
 		case c == '"' || c == '\\':

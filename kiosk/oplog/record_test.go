@@ -172,6 +172,9 @@ func TestEncodeDecode(t *testing.T) {
 		if !same(got, r) {
 			t.Fatalf("%+v became %+v", r, got)
 		}
+		if want := r.Wall.Format(timeLayout); !bytes.Contains(line, []byte(`"time":"`+want+`"`)) {
+			t.Fatalf("the time of %s is not %s", line, want)
+		}
 		// Another JSON reader sees the same words.
 		var m struct {
 			Account string

@@ -300,7 +300,7 @@ func TestMain(m *testing.M) {
 }
 
 func helper(how string) Exec {
-	return Exec{Path: os.Args[0], Env: []string{"CUNBAN_HELPER=" + how}, Timeout: time.Minute}
+	return Exec{Path: os.Args[0], Env: []string{"CUNBAN_HELPER=" + how, "GORACE=atexit_sleep_ms=0"}, Timeout: time.Minute}
 }
 
 func TestExec(t *testing.T) {
