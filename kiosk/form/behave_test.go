@@ -121,7 +121,7 @@ func TestWhatTheCardDoesNotSayIsAsked(t *testing.T) {
 		t.Error("the account holder does not follow the name")
 	}
 	f.Set("aac003", form.Value{Text: "李示例"})
-	if f.Get("aae009").Text != "李示例" || !f.Editable("aac003") {
+	if f.Get("aae009").Text != "李示例" || !f.Editable("aac003") || slices.Contains(keys(f.Steps()), "aae009") {
 		t.Error("the account holder does not follow the name")
 	}
 }
@@ -172,6 +172,66 @@ func TestARegisterNeverLocksSomebodyOut(t *testing.T) {
 				t.Errorf("%s: nobody can pass what is known: %+v", cat.Services[i].ID, p)
 			}
 		}
+	}
+}
+
+// TestAnswersHaveOneForm: the same choices in any order, and the same number
+// written in any way, give the same answer.
+func TestAnswersHaveOneForm(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("J01"), cat, home(t, resident.FromSocialCard), false)
+	f.Set("work_area", form.Value{List: []string{"000000", "140830", "000000", "", "140830"}})
+	if got := f.Get("work_area").List; !slices.Equal(got, []string{"140830", "000000"}) {
+		t.Errorf("%v", got)
+	}
+	f.Set("aac067", form.Value{Text: " １３8 0000\t0000\n"})
+	if got := f.Get("aac067").Text; got != "13800000000" {
+		t.Errorf("%q", got)
+	}
+	f.Set("aae006", form.Value{Text: "太安村\u202e\x00 3\n组\xff "})
+	if got := f.Get("aae006").Text; got != "太安村 3 组" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestUpstreamsAnswerSurvivesTheLine: a case loaded while the line is down keeps
+// what upstream knew when it was filled.
+func TestUpstreamsAnswerSurvivesTheLine(t *testing.T) {
+	cat := embedded(t)
+	ctx := home(t, resident.FromSocialCard)
+	ctx.Backend = map[string]string{"aab301": "140830101201", "insurance": "110"}
+	for _, id := range []string{"S01", "S07"} {
+		b, err := form.New(cat.Service(id), cat, ctx, false).JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := form.Load(cat.Service(id), cat, home(t, resident.FromSocialCard), b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range ctx.Backend {
+			if f.Field(name) != nil && (f.Get(name).Text != want || f.Get(name).Source != catalog.FromBackend) {
+				t.Errorf("%s: %s became %+v", id, name, f.Get(name))
+			}
+		}
+	}
+}
+
+// TestVisibilityFollowsThroughTheForm: a question that hangs on an invisible one
+// is invisible too, whatever the hidden answer says.
+func TestVisibilityFollowsThroughTheForm(t *testing.T) {
+	cat := embedded(t)
+	f := form.New(cat.Service("S11"), cat, home(t, resident.FromSocialCard), false)
+	for name, v := range map[string]string{"auth_method": "1", "consent_face": "1"} {
+		f.Set(name, form.Value{Text: v})
+	}
+	face := f.Field("face_capture")
+	if !f.Visible(face) || !f.RequiredNow(face) {
+		t.Fatal("no face asked for")
+	}
+	f.Set("auth_method", form.Value{Text: "2"})
+	if f.Visible(face) || f.Get("consent_face").Text != "1" {
+		t.Error("a face is asked for though nobody wants to use it")
 	}
 }
 
