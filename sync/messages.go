@@ -328,6 +328,11 @@ func (e *Engine) strike(f *Failure) {
 	e.line.hold(backoff(e.o.Jitter, e.t.BackoffBase, e.t.BackoffCap, n-e.t.ServerStrikes), false, f.Detail)
 }
 
+// turnSteps is how many back-off bases an item steps back at most so that others
+// have their turn, while nobody knows whether it is the line. Small: the first
+// case has to be on its way within 5 s after the line is back.
+const turnSteps = 4
+
 // againLimit is how often one item may fail on its own account before staff
 // are asked.
 const againLimit = 12
@@ -361,7 +366,7 @@ func (e *Engine) retry(ctx context.Context, it cases.Item, f *Failure) {
 			wait = backoff(e.o.Jitter, e.t.BackoffBase, e.t.BackoffCap, own)
 			break
 		}
-		wait = min(time.Duration(n-1)*time.Second, 4*time.Second)
+		wait = time.Duration(min(n-1, turnSteps)) * e.t.BackoffBase
 		if f.Kind == FailServer {
 			wait += e.line.paused()
 			wait += e.t.BackoffBase

@@ -450,7 +450,7 @@ func (e *Engine) uploadFailed(ctx context.Context, w *job, f *Failure) {
 	case FailTransport:
 		w.fails++
 		if w.fails > 2 { // let another one try the line
-			w.after = e.steady().Add(min(time.Duration(w.fails-2)*time.Second, 4*time.Second))
+			w.after = e.steady().Add(time.Duration(min(w.fails-2, turnSteps)) * e.t.BackoffBase)
 			e.jobs.last(w)
 		}
 	case FailPortal, FailCertificate, FailSignIn, FailRate:
