@@ -147,8 +147,8 @@ func (d *Divisions) Cities(province string) []catalog.Code {
 }
 
 // Counties lists the counties of a province or city, by codes of six digits;
-// those of home's city first. Note names the city, since counties of one
-// province share names.
+// those of home's city first. Note names the city; where counties of one
+// province share a name, the label does too: 晋城市城区, 阳泉市城区.
 func (d *Divisions) Counties(parent string) []catalog.Code {
 	parent = trim(parent)
 	if len(parent) == lenCity {
@@ -158,24 +158,47 @@ func (d *Divisions) Counties(parent string) []catalog.Code {
 	for _, city := range d.children[parent] {
 		out = append(out, d.children[city.Code]...)
 	}
+	times := map[string]int{}
+	for _, c := range out {
+		times[c.Label]++
+	}
+	for i := range out {
+		if times[out[i].Label] > 1 {
+			out[i].Label = out[i].Note + out[i].Label
+		}
+	}
 	return out
 }
 
 // Towns lists the towns of a county (6 digits), by codes of nine digits. Only
-// those of Shanxi are known.
+// those of Shanxi are known; for a county elsewhere there is one choice, the
+// county itself filled up with zeros, so that nobody from there is stuck.
 func (d *Divisions) Towns(county string) []catalog.Code {
-	if len(county) != lenCounty {
+	if len(county) != lenCounty || d.names[county] == "" {
 		return nil
 	}
-	return slices.Clone(d.children[county])
+	if towns := d.children[county]; len(towns) > 0 {
+		return slices.Clone(towns)
+	}
+	return asFarAsKnown(county+"000", d.names[county])
+}
+
+// asFarAsKnown offers a division as its own only part.
+func asFarAsKnown(code, name string) []catalog.Code {
+	return []catalog.Code{{Code: code, Label: "就到" + name, Note: "不用再往下选"}}
 }
 
 // Villages lists the villages and communities of a town (9 digits), by codes
-// of twelve digits, with the names people use: 太安村, not 太安村委会.
+// of twelve digits, with the names people use: 太安村, not 太安村委会. A town
+// whose villages are not known is its own only choice, as in Towns.
 func (d *Divisions) Villages(town string) []catalog.Code {
-	v, err := d.city(town)
-	if err != nil {
+	own := d.names[trim(town)]
+	if len(town) != lenTown || own == "" {
 		return nil
+	}
+	v, err := d.city(town)
+	if err != nil || len(v.byTown[town]) == 0 {
+		return asFarAsKnown(town+"000", own)
 	}
 	return slices.Clone(v.byTown[town])
 }

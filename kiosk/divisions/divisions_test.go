@@ -71,6 +71,45 @@ func TestRuichengHasAllItsVillages(t *testing.T) {
 	}
 }
 
+// TestNobodyIsStuck goes down from every province by the first choice of each
+// list: a code of twelve digits with a name comes out.
+func TestNobodyIsStuck(t *testing.T) {
+	d := embedded(t)
+	for _, p := range d.Provinces() {
+		for _, c := range d.Counties(p.Code) {
+			towns := d.Towns(c.Code)
+			if len(towns) == 0 {
+				t.Fatalf("%s %s has no choice of towns", c.Code, c.Label)
+			}
+			for _, town := range towns {
+				v := d.Villages(town.Code)
+				if len(v) == 0 || len(v[0].Code) != lenVillage || d.Name(v[0].Code) == "" {
+					t.Fatalf("%s %s: villages %v", town.Code, town.Label, v)
+				}
+			}
+		}
+	}
+	if got := d.Name("610102000000"); got != "陕西省西安市新城区" {
+		t.Error(got)
+	}
+	if d.Towns("999999") != nil || d.Villages("999999000") != nil || d.Villages("1408301") != nil {
+		t.Error("choices below nothing")
+	}
+}
+
+func TestCountiesOfOneProvinceCanBeToldApart(t *testing.T) {
+	d := embedded(t)
+	for _, p := range d.Provinces() {
+		seen := map[string]bool{}
+		for _, c := range d.Counties(p.Code) {
+			if seen[c.Label] {
+				t.Errorf("%s has two of %s", p.Label, c.Label)
+			}
+			seen[c.Label] = true
+		}
+	}
+}
+
 func TestEveryVillageOfShanxiHasAName(t *testing.T) {
 	d := embedded(t)
 	n := 0
@@ -151,7 +190,7 @@ func TestBrokenTablesAreRefused(t *testing.T) {
 	if err := d.Preload("1408"); !errors.Is(err, ErrTable) {
 		t.Errorf("Preload: %v", err)
 	}
-	if v := d.Villages("140830100"); v != nil {
+	if v := d.Villages("140830100"); len(v) != 1 || d.Name(v[0].Code) != "山西省运城市芮城县古魏镇" {
 		t.Errorf("villages of a broken table: %v", v)
 	}
 }
