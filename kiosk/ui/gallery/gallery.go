@@ -249,13 +249,13 @@ func pinPage(look *theme.Look, _ Parts) (fyne.CanvasObject, func()) {
 }
 
 func review(look *theme.Look, _ Parts) (fyne.CanvasObject, func()) {
-	list := widget.NewPairs(look, "review", []widget.Pair{
+	list := widget.NewReview(look, "review", []widget.Pair{
 		{Label: "姓名", Value: "张*", Tag: "来自社保卡"}, {Label: "身份证号", Value: "1408**********0024", Tag: "来自社保卡"},
 		{Label: "手机号", Value: "138 0013 8000", Edit: nothing}, {Label: "现在住哪里", Value: "芮城县古魏镇东关社区 3 号楼 2 单元 401 室，从南门进去左手第二栋", Edit: nothing},
 		{Label: "每年交哪一档", Value: "500 元（政府补 60 元）", Edit: nothing, Bold: true}, {Label: "户口簿本人页", Value: "还没有拍", Warn: "要在 5 个工作日内补交", Edit: nothing},
 		{Label: "特殊情况", Value: "低保对象、重度残疾人", Edit: nothing}, {Label: "缴费方式", Value: "社保卡银行账户代扣", Edit: nothing},
 	})
-	return widget.Page(look, top(look, 6, 8), nil, ask(look, "请核对一遍", "有错点“修改”。都对了点“没有错”。", widget.CardPad(look, look.MM(6), list)), foot(look, "没有错，下一步")), nil
+	return widget.Page(look, top(look, 6, 8), nil, ask(look, "请核对一遍", "有错点“修改”。都对了点“没有错”。", list), foot(look, "没有错，下一步")), nil
 }
 
 func sign(look *theme.Look, _ Parts) (fyne.CanvasObject, func()) {
@@ -271,14 +271,18 @@ func sign(look *theme.Look, _ Parts) (fyne.CanvasObject, func()) {
 }
 
 func done(look *theme.Look, _ Parts) (fyne.CanvasObject, func()) {
-	left := widget.Card(look, widget.Column(look.MM(6),
-		widget.MiddleRow(look.MM(8), widget.Seal(look, widget.Good, look.MM(30)), widget.Fill(widget.NewText(look, "县里已受理").Bold().Sized(look.Huge()))),
+	gap, seal, code := look.MM(6), look.MM(30), look.MM(72)
+	if look.Size == theme.Large {
+		gap, seal, code = look.MM(3), look.MM(24), look.MM(56)
+	}
+	left := widget.CardPad(look, look.MM(7), widget.Column(gap,
+		widget.MiddleRow(look.MM(8), widget.Seal(look, widget.Good, seal), widget.Fill(widget.NewText(look, "县里已受理").Bold().Sized(look.Huge()))),
 		widget.PairColumn(look, "done", []widget.Pair{
 			{Label: "受理编号", Value: "140830-20261123-000417", Bold: true}, {Label: "办理事项", Value: "城乡居民养老保险参保登记"},
 			{Label: "答复期限", Value: "3 个工作日内，11月26日（星期四）前"}, {Label: "首问责任人", Value: "东关社区服务点"}, {Label: "咨询电话", Value: "12333"},
 		}), widget.Spring(),
 		widget.NewBanner(look, widget.Good, "结果出来后，插卡点“查办理进度”就能看到。", nil)))
-	qr, err := widget.QR(look, "https://example.invalid/v/140830-20261123-000417?h=3f2a", look.MM(72))
+	qr, err := widget.QR(look, "https://example.invalid/v/140830-20261123-000417?h=3f2a", code)
 	if err != nil {
 		panic(err)
 	}
@@ -338,7 +342,7 @@ func buttons(look *theme.Look, _ Parts) (fyne.CanvasObject, func()) {
 	off.Disable("还有一项没填")
 	body := widget.Column(look.Gap(),
 		widget.Row(look.Gap(), b("下一步", widget.Primary).AfterIcon("next"), b("打印回执", widget.Secondary).WithIcon("printer"), b("返回", widget.Plain).WithIcon("back")),
-		widget.Row(look.Gap(), b("撤回", widget.Danger).WithIcon("trash"), b("更多", widget.Quiet), b("再听一遍", widget.Pill).WithIcon("sound"), off),
+		widget.Row(look.Gap(), b("撤回", widget.Danger).WithIcon("trash"), b("更多", widget.Quiet), off),
 		widget.NewBanner(look, widget.Info, "今天办了 12 件，都已送到县里。", nil),
 		widget.NewBanner(look, widget.Warn, "打印机没有纸了，回执可以以后打。", b("呼叫帮办", widget.Secondary)),
 		widget.NewBanner(look, widget.Bad, "卡拔得太早，请再插一次。", nil),

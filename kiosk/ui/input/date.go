@@ -78,6 +78,9 @@ func NewDatePad(look *theme.Look, o DateOptions) *DatePad {
 		top = append(top, widget.Fill(p.boxes[2]))
 	}
 	p.ask = widget.NewText(look, "").Soft()
+	if look.Dense() {
+		p.ask.Hide() // the marked box says it too
+	}
 	p.grid = widget.NewGrid(look, "date")
 	p.root = widget.Column(padGap(look),
 		widget.Row(look.Gap(), top...), p.ask, widget.Fill(p.grid))

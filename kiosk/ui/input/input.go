@@ -190,7 +190,7 @@ type span struct {
 }
 
 // keys lays rows of keys out in a field of columns units; rows are centred and
-// share the height evenly up to a limit.
+// share the height evenly up to a limit, from the top.
 type keys struct {
 	rows    []keyRow
 	columns float32
@@ -199,8 +199,11 @@ type keys struct {
 	most    float32
 }
 
+// keyMostMM is how high a key grows, in millimetres.
+const keyMostMM = 36
+
 func newKeys(look *theme.Look, columns float32, rows ...keyRow) *fyne.Container {
-	k := keys{rows: rows, columns: columns, gap: look.MM(3.2), least: look.MM(22.2), most: look.MM(36)}
+	k := keys{rows: rows, columns: columns, gap: look.MM(3.2), least: look.MM(22.2), most: look.MM(keyMostMM)}
 	if look.Size == theme.Large {
 		k.gap, k.least = look.MM(2.6), look.MM(28)
 	}
@@ -223,7 +226,7 @@ func (k keys) Layout(_ []fyne.CanvasObject, s fyne.Size) {
 	}
 	unit := (s.Width - k.gap*(k.columns-1)) / k.columns
 	h := min(k.most, (s.Height-k.gap*(n-1))/n)
-	y := (s.Height - h*n - k.gap*(n-1)) / 2
+	y := float32(0)
 	for _, r := range k.rows {
 		total := -k.gap
 		for _, c := range r {

@@ -107,7 +107,8 @@ func numberLayout(look *theme.Look, top fyne.CanvasObject, digits fyne.CanvasObj
 	gap := look.MM(3.2)
 	body := widget.Row(gap, widget.Fill(digits), widget.Fixed(look.MM(72), 0, widget.Column(gap, side...)))
 	width := min(look.MM(300), look.W-2*look.Margin())
-	return limit(width, look.MM(190), widget.Column(padGap(look), top, widget.Fill(body)))
+	height := look.Target() + padGap(look) + 4*look.MM(keyMostMM) + 3*gap
+	return limit(width, height, widget.Column(padGap(look), top, widget.Fill(body)))
 }
 
 // padGap is the room between the parts of a pad.

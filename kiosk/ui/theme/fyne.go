@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"image/color"
 	"io/fs"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 
 	"fyne.io/fyne/v2"
@@ -33,7 +37,7 @@ func Font(isBold bool) fyne.Resource {
 
 // paint returns an icon with currentColor replaced; the larger pictures also
 // use the names below for parts in other colours of the palette.
-func paint(name string, c color.NRGBA, pal *Colours) []byte {
+func paint(name string, c color.NRGBA, pal *Colours, px float64) []byte {
 	b, err := fs.ReadFile(assets.Icons(), name+".svg")
 	if err != nil {
 		panic(fmt.Sprintf("theme: no icon %s: %v", name, err))
@@ -48,8 +52,33 @@ func paint(name string, c color.NRGBA, pal *Colours) []byte {
 	} {
 		b = bytes.ReplaceAll(b, []byte(part.name), []byte(fmt.Sprintf("#%02x%02x%02x", part.c.R, part.c.G, part.c.B)))
 	}
-	return b
+	k := px / drawingWidth
+	if bytes.Contains(b, []byte(iconViewBox)) {
+		// Small icons get strokes a little wider than true to scale, for poor eyes.
+		k = math.Pow(px/iconWidth, 0.78)
+	}
+	return strokes.ReplaceAllFunc(b, func(m []byte) []byte {
+		g := strokes.FindSubmatch(m)
+		var out []string
+		for _, f := range strings.Fields(string(g[2])) {
+			v, err := strconv.ParseFloat(f, 64)
+			if err != nil {
+				panic(fmt.Sprintf("theme: icon %s: stroke %q", name, f))
+			}
+			out = append(out, strconv.FormatFloat(v*k, 'f', 2, 64))
+		}
+		return []byte(string(g[1]) + `="` + strings.Join(out, " ") + `"`)
+	})
 }
+
+// Sizes that icons and the larger drawings are drawn in, in SVG units.
+const (
+	iconViewBox  = `viewBox="0 0 92 92"`
+	iconWidth    = 92
+	drawingWidth = 320
+)
+
+var strokes = regexp.MustCompile(`(stroke-width|stroke-dasharray)="([0-9. ]+)"`)
 
 // Fyne returns the Look as a fyne.Theme, for the few things that Fyne draws
 // itself (the window's ground, the technician's text fields).

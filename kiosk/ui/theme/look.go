@@ -189,16 +189,18 @@ func (l *Look) Advance(r rune, bold bool, px float32) float32 {
 	return size.Width * px / em
 }
 
-// Icon returns assets/icons/<name>.svg in one colour. An unknown name is a
-// programming error and panics; the widget tests draw all of them.
-func (l *Look) Icon(name string, c color.NRGBA) fyne.Resource {
-	key := fmt.Sprintf("%s-%02x%02x%02x.svg", name, c.R, c.G, c.B)
+// Icon returns assets/icons/<name>.svg in one colour, drawn for a width of px
+// pixels: Fyne's SVG painter scales outlines but not the width of their
+// strokes, so that every size is a picture of its own. An unknown name is a
+// programming error and panics; the gallery's test draws all of them.
+func (l *Look) Icon(name string, c color.NRGBA, px float32) fyne.Resource {
+	key := fmt.Sprintf("%s-%02x%02x%02x-%d-%d.svg", name, c.R, c.G, c.B, int(px+0.5), l.Palette)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r, ok := l.icons[key]; ok {
 		return r
 	}
-	r := fyne.NewStaticResource(key, paint(name, c, l.C()))
+	r := fyne.NewStaticResource(key, paint(name, c, l.C(), float64(int(px+0.5))))
 	if l.icons == nil {
 		l.icons = map[string]fyne.Resource{}
 	}

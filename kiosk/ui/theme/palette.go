@@ -81,7 +81,7 @@ func (p Palette) Colours() *Colours {
 
 var day = Colours{
 	Ground: hex(0xF3F6FA), Card: hex(0xFFFFFF), Line: hex(0xD5DDE8), HeroTo: hex(0xEEF4FC),
-	Ink: hex(0x14202E), Soft: hex(0x435268),
+	Ink: hex(0x14202E), Soft: hex(0x414F65),
 	Bar: hex(0x12407A), BarPill: hex(0x2B548A), BarLine: hex(0x12407A),
 	OnBar: hex(0xFFFFFF), StepNow: hex(0xFFB27A), StepTodo: hex(0x4D709E),
 	BarGood: hex(0x6FE0A0), BarWarn: hex(0xFFD166), BarBad: hex(0xFFA8A8),
@@ -106,7 +106,7 @@ var night = Colours{
 	OnBar: hex(0xFFFFFF), StepNow: hex(0xFFB27A), StepTodo: hex(0x4D668C),
 	BarGood: hex(0x6FE0A0), BarWarn: hex(0xFFD166), BarBad: hex(0xFFA8A8),
 	HelpFill: hex(0xF2F6FB), HelpText: hex(0x0B2B55), HelpFillPress: hex(0xC3D3E8),
-	Link: hex(0x79B0F2), LinkText: hex(0xB4D4FA), Tint: hex(0x213855), TintPress: hex(0x2C4A70),
+	Link: hex(0x79B0F2), LinkText: hex(0xB4D4FA), Tint: hex(0x1E334E), TintPress: hex(0x273E5C),
 	Press: hex(0x22334B), Mark: hex(0xFFA366),
 	Accent: hex(0xC4520A), AccentPress: hex(0x9C3F05), OnAccent: hex(0xFFFFFF),
 	ChosenTint: hex(0x3A2416), ChosenLine: hex(0xFFA366),

@@ -417,8 +417,10 @@ func Footer(look *theme.Look, o FooterOptions) *fyne.Container {
 			b.SetIcon("")
 		}
 	}
-	if room() < 0 {
-		gap = look.MM(4)
+	for _, x := range append(left[:len(left):len(left)], right...) {
+		if b, ok := x.(*Button); ok && room() < 0 {
+			b.slim = true
+		}
 	}
 	middle := fyne.CanvasObject(Spring())
 	if o.Notice != "" && room() > look.MM(60) {

@@ -36,7 +36,7 @@ type Button struct {
 	iconRight          bool
 	kind               Kind
 	off                bool
-	chosen             bool
+	chosen, slim       bool
 	size, height, wide float32
 	onTap              func()
 
@@ -245,7 +245,7 @@ func (b *Button) style() {
 	b.label.Text, b.label.Color, b.label.TextSize = b.text, f.text, b.size
 	b.label.TextStyle.Bold, b.label.FontSource = f.bold, theme.Font(f.bold)
 	if b.image != nil {
-		b.image.Resource = l.Icon(b.icon, f.text)
+		b.image.Resource = l.Icon(b.icon, f.text, b.iconSize())
 	}
 	if b.why != nil {
 		b.why.Text, b.why.Color, b.why.TextSize = b.reason, f.text, l.Body()*0.96
@@ -254,6 +254,9 @@ func (b *Button) style() {
 }
 
 func (b *Button) padX() float32 {
+	if b.slim {
+		return b.look.MM(4.5)
+	}
 	switch b.kind {
 	case KeyCap, FnKey:
 		return b.look.MM(2)

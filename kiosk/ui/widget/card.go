@@ -79,7 +79,7 @@ func gradient(from, to color.NRGBA) image.Image {
 
 // Icon shows an icon of assets/icons in one colour, px high and wide.
 func Icon(look *theme.Look, name string, c color.NRGBA, px float32) fyne.CanvasObject {
-	img := &canvas.Image{Resource: look.Icon(name, c), FillMode: canvas.ImageFillContain}
+	img := &canvas.Image{Resource: look.Icon(name, c, px), FillMode: canvas.ImageFillContain}
 	img.SetMinSize(fyne.NewSize(px, px))
 	return img
 }
@@ -87,7 +87,7 @@ func Icon(look *theme.Look, name string, c color.NRGBA, px float32) fyne.CanvasO
 // Drawing shows one of the larger pictures (insert-card …) w pixels wide and
 // three quarters of that high.
 func Drawing(look *theme.Look, name string, w float32) fyne.CanvasObject {
-	img := &canvas.Image{Resource: look.Icon(name, look.C().Link), FillMode: canvas.ImageFillContain}
+	img := &canvas.Image{Resource: look.Icon(name, look.C().Link, w), FillMode: canvas.ImageFillContain}
 	img.SetMinSize(fyne.NewSize(w, w*0.75))
 	return img
 }
@@ -160,7 +160,7 @@ func (b *Banner) paint() {
 	if b.look.Palette == theme.HighContrast {
 		b.box.StrokeColor = text
 	}
-	b.image.Resource = b.look.Icon(icon, text)
+	b.image.Resource = b.look.Icon(icon, text, b.look.Body()*1.3)
 	b.text.Coloured(text)
 }
 
@@ -200,6 +200,9 @@ func StateCard(look *theme.Look, s State) *fyne.Container {
 	var head fyne.CanvasObject = Seal(look, s.Tone, look.MM(26))
 	if s.Drawing != "" {
 		head = Drawing(look, s.Drawing, look.MM(72))
+		if look.Dense() {
+			head = Drawing(look, s.Drawing, look.MM(58))
+		}
 	}
 	parts := []fyne.CanvasObject{Middle(head), NewText(look, s.Title).Bold().Sized(look.Title()).Centred()}
 	if s.Text != "" {

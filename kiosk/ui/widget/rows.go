@@ -74,6 +74,109 @@ func PairRows(look *theme.Look, name string, pairs []Pair) []fyne.CanvasObject {
 	return rows
 }
 
+// NewReview shows label-value lines for checking, two beside one another where
+// there is the width. What can be mended is touched as a whole; its targets are
+// named name.edit.<index>, the pager's name.prev and name.next.
+func NewReview(look *theme.Look, name string, pairs []Pair) *List {
+	n := 2
+	if look.Portrait {
+		n = 1
+	}
+	gap := look.MM(4)
+	var rows, cells []fyne.CanvasObject
+	for i, p := range pairs {
+		cells = append(cells, newReviewCell(look, fmt.Sprintf("%s.edit.%d", name, i), p))
+		if len(cells) == n || i == len(pairs)-1 {
+			for len(cells) < n {
+				cells = append(cells, &fyne.Container{})
+			}
+			rows = append(rows, Even(n, gap, cells...))
+			cells = nil
+		}
+	}
+	return NewList(look, name, gap, rows...)
+}
+
+// reviewCell is one line of a review; touchable if it can be mended.
+type reviewCell struct {
+	base
+	press
+	name string
+	pair Pair
+	box  *canvas.Rectangle
+	in   fyne.CanvasObject
+}
+
+var _ Target = (*reviewCell)(nil)
+
+func newReviewCell(look *theme.Look, name string, p Pair) *reviewCell {
+	c := look.C()
+	o := &reviewCell{name: name, pair: p}
+	o.look, o.feel = look, look
+	o.box = &canvas.Rectangle{CornerRadius: look.Radius() * 1.2, StrokeWidth: look.Stroke()}
+	value := NewText(look, p.Value).Bold().Sized(look.Body() * 1.06)
+	parts := []fyne.CanvasObject{NewText(look, p.Label).Soft(), value}
+	if p.Warn != "" {
+		value.Coloured(c.Warn)
+		parts = append(parts, MiddleRow(look.MM(2), Icon(look, "warn", c.Warn, look.Body()*1.1), Fill(NewText(look, p.Warn).Coloured(c.Warn))))
+	}
+	line := []fyne.CanvasObject{Fill(Column(0, parts...))}
+	switch {
+	case p.Edit != nil:
+		line = append(line, MiddleRow(look.MM(2), Icon(look, "pen", c.LinkText, look.Body()*1.2), NewText(look, "修改").Bold().Coloured(c.LinkText)))
+	case p.Tag != "":
+		line = append(line, Tag(look, Info, p.Tag))
+	}
+	o.in = Pad(look.MM(6), look.MM(1.6), MiddleRow(look.MM(3), line...))
+	o.kids = []fyne.CanvasObject{o.box, o.in}
+	o.enabled = func() bool { return p.Edit != nil }
+	o.tapped = o.Tap
+	o.changed = func() { o.paint(); o.box.Refresh() }
+	o.arrange = func(s fyne.Size) {
+		place(o.box, 0, 0, s.Width, s.Height)
+		place(o.in, 0, 0, s.Width, s.Height)
+	}
+	o.smallest = func() fyne.Size { return fyne.NewSize(look.MM(60), look.Target()) }
+	o.paint()
+	o.ExtendBaseWidget(o)
+	return o
+}
+
+func (o *reviewCell) paint() {
+	c := o.look.C()
+	o.box.FillColor, o.box.StrokeColor = c.Card, c.Line
+	switch {
+	case o.pair.Edit == nil:
+		o.box.FillColor = c.Ground
+	case o.down:
+		o.box.FillColor, o.box.StrokeColor = c.Press, c.Link
+	}
+	if o.pair.Warn != "" {
+		o.box.FillColor = c.WarnTint
+	}
+}
+
+// HeightFor implements Flow.
+func (o *reviewCell) HeightFor(width float32) float32 {
+	return max(o.look.Target(), HeightFor(o.in, width))
+}
+
+// Tap implements Target.
+func (o *reviewCell) Tap() {
+	if o.pair.Edit != nil {
+		o.pair.Edit()
+	}
+}
+
+// TargetName implements Target.
+func (o *reviewCell) TargetName() string { return o.name }
+
+// TargetLabel implements Target.
+func (o *reviewCell) TargetLabel() string { return o.pair.Label + " 修改" }
+
+// TargetEnabled implements Target.
+func (o *reviewCell) TargetEnabled() bool { return o.pair.Edit != nil }
+
 // Tag is a small rounded word with a tone: a source, a state, a time limit.
 func Tag(look *theme.Look, tone Tone, word string) fyne.CanvasObject {
 	ground, fg, _ := tone.colours(look.C())

@@ -102,7 +102,9 @@ func (t *Text) broken(width float32) []string {
 	lines := Break(t.text, width, advance)
 	// A last line of one or two characters reads badly: the same number of lines
 	// is broken more evenly.
-	if n := len(lines); n > 1 && n <= 4 && !strings.Contains(t.text, "\n") && t.measure(lines[n-1]) < width*0.4 {
+	if two, ok := t.atMark(lines, width); ok {
+		lines = two
+	} else if n := len(lines); n > 1 && n <= 4 && !strings.Contains(t.text, "\n") && t.measure(lines[n-1]) < width*0.4 {
 		lo, hi := width/2, width
 		for range 7 {
 			mid := (lo + hi) / 2
@@ -123,6 +125,31 @@ func (t *Text) broken(width float32) []string {
 		lines[t.maxLines-1] = string(last) + "…"
 	}
 	return lines
+}
+
+// atMark breaks a text of two lines after a comma or full stop, if both parts
+// fit and neither is a mere scrap: that is where a reader pauses.
+func (t *Text) atMark(lines []string, width float32) ([]string, bool) {
+	if len(lines) != 2 || strings.Contains(t.text, "\n") || t.measure(lines[1]) > width*0.75 {
+		return nil, false
+	}
+	var best []string
+	longer := width + 1
+	for i, r := range t.text {
+		if !strings.ContainsRune("，。；：？！", r) {
+			continue
+		}
+		a, b := t.text[:i+len(string(r))], strings.TrimLeft(t.text[i+len(string(r)):], " ")
+		// A closing mark belongs to what it closes.
+		if b == "" || strings.ContainsRune(noBegin, []rune(b)[0]) {
+			continue
+		}
+		wa, wb := t.measure(a), t.measure(b)
+		if m := max(wa, wb); m <= width && m < longer && min(wa, wb) > width*0.25 {
+			best, longer = []string{a, b}, m
+		}
+	}
+	return best, best != nil
 }
 
 func (t *Text) measure(s string) (w float32) {
@@ -210,10 +237,10 @@ func breakLine(s []rune, width float32, advance func(rune) float32) []string {
 			return append(out, strings.TrimRight(string(s[start:]), " "))
 		}
 		cut := i
-		for cut > start+1 && !mayBreak(s[cut-1], s[cut]) {
+		for cut > start+1 && !mayBreak(s, cut) {
 			cut--
 		}
-		if cut == start+1 && !mayBreak(s[start], s[cut]) {
+		if cut == start+1 && !mayBreak(s, cut) {
 			cut = i // one long word: break it where the line is full
 		}
 		out = append(out, strings.TrimRight(string(s[start:cut]), " "))
@@ -224,15 +251,23 @@ func breakLine(s []rune, width float32, advance func(rune) float32) []string {
 	}
 }
 
-// mayBreak tells whether a line may end between a and b.
-func mayBreak(a, b rune) bool {
+// Words that count: a number is not parted from them, nor 月 from the day.
+const units = "年月日元个号岁时分秒项件步页天人次亩档号楼"
+
+// mayBreak tells whether a line may end before s[i].
+func mayBreak(s []rune, i int) bool {
+	a, b := s[i-1], s[i]
+	before := a // what stands before, spaces left out
+	if a == ' ' && i > 1 {
+		before = s[i-2]
+	}
 	switch {
-	case a == ' ':
-		return !strings.ContainsRune(noBegin, b)
-	case strings.ContainsRune(noBegin, b) || strings.ContainsRune(noEnd, a):
+	case strings.ContainsRune(noBegin, b), strings.ContainsRune(noEnd, before):
 		return false
-	case b == ' ':
-		return true
+	case unicode.IsDigit(before) && strings.ContainsRune(units, b), strings.ContainsRune("年月", before) && unicode.IsDigit(b):
+		return false
+	case a == ' ' || b == ' ':
+		return a == ' ' || i+1 >= len(s) || !unicode.IsDigit(a) || !strings.ContainsRune(units, s[i+1])
 	}
 	return !latin(a) || !latin(b)
 }
