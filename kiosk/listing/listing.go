@@ -379,3 +379,44 @@ func (c *checker) moment(key, s string, must bool) {
 		c.bad(key, s)
 	}
 }
+
+// endpoints tells which kind of object a backend_select field (validation
+// "endpoint" of the catalogue) chooses among; kinds are those of sync/wire.
+var endpoints = map[string]string{"job": "job", "job_fair": "event", "public_post": "post", "training_class": "course"}
+
+// KindFor gives the kind of object that an endpoint of the catalogue chooses
+// among. It is false for what is not published for everybody, such as a
+// person's own registrations.
+func KindFor(endpoint string) (kind string, ok bool) {
+	kind, ok = endpoints[endpoint]
+	return kind, ok
+}
+
+// Options offers the objects of a kind as choices of a form, in the order
+// given: those that are usable and open on the day. Each code is the object's
+// id.
+func Options(kind string, items []json.RawMessage, today time.Time) []catalog.Code {
+	var out []catalog.Code
+	add := func(h Head, o catalog.Code, err error) {
+		if err == nil && h.Open(today) {
+			out = append(out, o)
+		}
+	}
+	for _, raw := range items {
+		switch kind {
+		case "job":
+			v, err := ParseJob(raw)
+			add(v.Head, v.Option(), err)
+		case "course":
+			v, err := ParseCourse(raw)
+			add(v.Head, v.Option(), err)
+		case "event":
+			v, err := ParseEvent(raw)
+			add(v.Head, v.Option(), err)
+		case "post":
+			v, err := ParsePost(raw)
+			add(v.Head, v.Option(), err)
+		}
+	}
+	return out
+}

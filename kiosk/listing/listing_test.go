@@ -199,3 +199,37 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestOptionsOfEveryEndpoint(t *testing.T) {
+	cat, err := catalog.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	today := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
+	files := map[string]string{"job": "jobs.json", "course": "courses.json", "event": "events.json", "post": "posts.json"}
+	n := 0
+	for _, s := range cat.Services {
+		for _, f := range s.Fields {
+			if f.Type != catalog.BackendSelect || f.Rules.Endpoint == "job_registration" { // a person's own
+				continue
+			}
+			n++
+			kind, ok := listing.KindFor(f.Rules.Endpoint)
+			if !ok || len(listing.Options(kind, samples(t, files[kind]), today)) < 4 {
+				t.Errorf("%s/%s: nothing to choose", s.ID, f.Name)
+			}
+			if late := listing.Options(kind, samples(t, files[kind]), today.AddDate(9, 0, 0)); len(late) != 0 {
+				t.Errorf("%s: %d are open years after their end", kind, len(late))
+			}
+		}
+	}
+	if n != 4 {
+		t.Errorf("%d endpoints", n)
+	}
+	if got := listing.Options("job", []json.RawMessage{[]byte(`{"id":"x"}`), []byte(goodJob)}, today); len(got) != 1 {
+		t.Errorf("an unusable object spoils the list: %v", got)
+	}
+	if _, ok := listing.KindFor("job_registration"); ok {
+		t.Error("a person's own registrations are public")
+	}
+}
