@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	gosync "sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -28,17 +29,38 @@ type stored struct {
 	leaf []byte
 }
 
-// records calls f for the records from (within) to (not within), in order.
+// records calls f for the records from (within) to (not within), in order. The
+// next page is read while f works on one.
 func (v *Vault) records(ctx context.Context, db *sql.DB, from, to int64, f func(stored) error) error {
-	for from < to {
-		batch, err := readRecords(ctx, db, from, min(page, to-from))
-		if err != nil {
-			return err
+	type read struct {
+		batch []stored
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	pages := make(chan read, 1)
+	var reader gosync.WaitGroup
+	reader.Go(func() {
+		defer close(pages)
+		for at := from; at < to; {
+			b, err := readRecords(ctx, db, at, min(page, to-at))
+			select {
+			case pages <- read{b, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil || len(b) == 0 {
+				return
+			}
+			at = b[len(b)-1].seq + 1
 		}
-		if len(batch) == 0 {
-			return nil
+	})
+	defer reader.Wait()
+	defer cancel()
+	for p := range pages {
+		if p.err != nil {
+			return p.err
 		}
-		for _, s := range batch {
+		for _, s := range p.batch {
 			if s.seq >= to {
 				return nil
 			}
@@ -46,9 +68,8 @@ func (v *Vault) records(ctx context.Context, db *sql.DB, from, to int64, f func(
 				return err
 			}
 		}
-		from = batch[len(batch)-1].seq + 1
 	}
-	return nil
+	return ctx.Err()
 }
 
 func readRecords(ctx context.Context, db *sql.DB, from, n int64) (out []stored, err error) {
@@ -224,9 +245,10 @@ func readNotes(ctx context.Context, db *sql.DB, upTo int64) (out []storedNote, e
 type nodeCheck struct {
 	ctx   context.Context
 	db    *sql.DB
-	ahead map[int64][]byte // nodes read ahead
-	next  int64            // first id not read yet
-	left  [64][]byte       // the last left child of each level
+	ahead [2 * page][]byte // nodes read ahead, from id first
+	first int64
+	next  int64      // first id not read yet
+	left  [64][]byte // the last left child of each level
 }
 
 // record returns the leaf hash kept for a record and checks the nodes that it
@@ -263,25 +285,26 @@ func (t *nodeCheck) bad(seq int64, what string, err error) error {
 
 func (t *nodeCheck) node(id int64) (h []byte, err error) {
 	if id >= t.next {
-		rows, err := t.db.QueryContext(t.ctx, "SELECT id, hash FROM log_nodes WHERE id>=? AND id<? ORDER BY id", id, id+2*page)
+		rows, err := t.db.QueryContext(t.ctx, "SELECT id, hash FROM log_nodes WHERE id>=? AND id<? ORDER BY id", id, id+int64(len(t.ahead)))
 		if err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, rows.Close()) }()
-		t.ahead, t.next = make(map[int64][]byte, 2*page), id+2*page
+		clear(t.ahead[:])
+		t.first, t.next = id, id+int64(len(t.ahead))
 		for rows.Next() {
 			var k int64
 			var b []byte
 			if err := rows.Scan(&k, &b); err != nil {
 				return nil, err
 			}
-			t.ahead[k] = b
+			t.ahead[k-t.first] = b
 		}
 		if err := rows.Err(); err != nil {
 			return nil, err
 		}
 	}
-	return t.ahead[id], nil
+	return t.ahead[id-t.first], nil
 }
 
 // LogExport writes the log up to its newest checkpoint, which it signs when
@@ -416,7 +439,8 @@ func (v *Vault) queryPage(ctx context.Context, db *sql.DB, f LogFilter, before i
 // Stats describe the vault for the technician's page.
 type Stats struct {
 	Path       string
-	Bytes      int64 // database
+	Terminal   string // "" before enrolment
+	Bytes      int64  // database
 	WALBytes   int64
 	FreeBytes  int64
 	KeySource  string
@@ -436,6 +460,9 @@ func (v *Vault) Stats(ctx context.Context) (s Stats, err error) {
 		return s, err
 	}
 	s = Stats{Path: v.path(dbName), KeySource: v.source, Origin: v.origin, KeyID: v.PublicKey().ID()}
+	if v.o.Terminal != nil {
+		s.Terminal = v.o.Terminal()
+	}
 	if s.Bytes, err = v.fs.Size(s.Path); err != nil {
 		return s, v.fail(what, err)
 	}

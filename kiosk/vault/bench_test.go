@@ -6,12 +6,14 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
 
 	"cunban/kiosk/cases"
+	"cunban/kiosk/oplog"
 	"cunban/kiosk/resident"
 	"cunban/kiosk/seal"
 	"cunban/kiosk/vault/keys"
@@ -117,4 +119,28 @@ func openPlain(dir string) (*Vault, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// BenchmarkLogVerify tells how many records a second are checked.
+func BenchmarkLogVerify(b *testing.B) {
+	const records = 100_000
+	ctx := context.Background()
+	v, err := Open(ctx, Options{Dir: filepath.Join(b.TempDir(), "vault"), Keys: []keys.Source{newMemKey()}, Version: "bench"})
+	must(b, err)
+	must(b, v.change(ctx, "fill", func(c *change) error {
+		for i := range records {
+			if _, err := c.record(oplog.Entry{Event: oplog.QueueRetry, CaseID: "0195f3a2-0000-7000-8000-000000000000",
+				Fields: map[string]string{"service": "S01", "revision": "1", "attempts": strconv.Itoa(i)}}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for b.Loop() {
+		if _, err := v.LogVerify(ctx, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+	must(b, v.Close(ctx))
 }

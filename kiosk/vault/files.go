@@ -140,62 +140,80 @@ func (v *Vault) sweepCondemned() {
 }
 
 // sweep removes files that no row names: left by a cut between the files and
-// the commit. It also tells of files that rows name and that are not there.
+// the commit. A program that closed the vault left none, so that the start is
+// quick however many cases there are.
 func (v *Vault) sweep(ctx context.Context) (removed int, err error) {
-	want := map[string]bool{} // case/name → needed by an open item
-	rows, err := v.db.QueryContext(ctx, "SELECT f.case_id, f.name, coalesce(o.open, 0) FROM files f"+
-		" LEFT JOIN outbox o ON o.case_id=f.case_id AND o.revision=f.revision")
-	if err != nil {
-		return 0, v.fail("sweep", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var id, name string
-		var open int
-		if err := rows.Scan(&id, &name, &open); err != nil {
-			return 0, v.fail("sweep", err)
-		}
-		want[id+"/"+name] = open != 0
-	}
-	if err := rows.Err(); err != nil {
-		return 0, v.fail("sweep", err)
+	if v.clean {
+		return 0, nil
 	}
 	dirs, err := v.fs.List(v.path(scansName))
 	if err != nil {
 		return 0, fmt.Errorf("vault: sweep: %w", err)
 	}
 	for _, dir := range dirs {
-		names, err := v.fs.List(v.scan(dir))
+		n, err := v.sweepCase(ctx, dir)
+		removed += n
 		if err != nil {
-			return removed, fmt.Errorf("vault: sweep: %w", err)
-		}
-		left := len(names)
-		for _, name := range names {
-			if _, ok := want[dir+"/"+name]; ok {
-				delete(want, dir+"/"+name)
-				continue
-			}
-			if err := ignoreMissing(v.fs.Remove(v.scan(dir, name))); err != nil {
-				return removed, fmt.Errorf("vault: sweep: %w", err)
-			}
-			removed++
-			left--
-		}
-		if left == 0 {
-			_ = v.fs.Remove(v.scan(dir)) // an empty folder harms nobody
+			return removed, v.fail("sweep", err)
 		}
 	}
-	lost := 0
-	for _, needed := range want {
-		if needed {
-			lost++
+	return removed, nil
+}
+
+func (v *Vault) sweepCase(ctx context.Context, dir string) (removed int, err error) {
+	names, err := v.fs.List(v.scan(dir))
+	if err != nil {
+		return 0, err
+	}
+	left := len(names)
+	for _, name := range names {
+		var known int
+		if err := v.db.QueryRowContext(ctx, "SELECT count(*) FROM files WHERE case_id=? AND name=?", dir, name).Scan(&known); err != nil {
+			return removed, err
 		}
+		if known > 0 {
+			continue
+		}
+		if err := ignoreMissing(v.fs.Remove(v.scan(dir, name))); err != nil {
+			return removed, err
+		}
+		removed++
+		left--
+	}
+	if left == 0 {
+		_ = v.fs.Remove(v.scan(dir)) // an empty folder harms nobody
+	}
+	return removed, nil
+}
+
+// lookForScans tells when a file is gone that is still to be sent.
+func (v *Vault) lookForScans(ctx context.Context) (err error) {
+	rows, err := v.db.QueryContext(ctx, "SELECT f.case_id, f.name FROM outbox o JOIN files f"+
+		" ON f.case_id=o.case_id AND f.revision=o.revision WHERE o.open IS NOT NULL AND f.done=0")
+	if err != nil {
+		return v.fail("look for scans", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	lost := 0
+	for rows.Next() {
+		var id, name string
+		if err := rows.Scan(&id, &name); err != nil {
+			return v.fail("look for scans", err)
+		}
+		if _, err := v.fs.Size(v.scan(id, name)); errors.Is(err, fs.ErrNotExist) {
+			lost++
+		} else if err != nil {
+			return fmt.Errorf("vault: look for scans: %w", err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return v.fail("look for scans", err)
 	}
 	if lost > 0 {
 		v.tell(Incident{Kind: IncidentLost, Text: fmt.Sprintf("有 %d 页扫描件不见了，相关办件上传不全，请联系县里。", lost),
 			Detail: fmt.Sprintf("%d files of open outbox items are missing", lost)})
 	}
-	return removed, nil
+	return nil
 }
 
 // OpenFile opens the sealed bytes of a scan and tells their number. Errors:

@@ -329,10 +329,13 @@ func TestOwnerIndexDiffersBetweenVaults(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	b := newBench(t)
+	b.close()
+	b.o.Terminal = func() string { return "T-1" }
+	b.open()
 	c := b.submit(0)
 	b.submit(0)
 	s, err := b.v.Stats(context.Background())
-	if err != nil || s.Cases != 2 || s.Counts.Waiting != 2 || s.Bytes == 0 || s.FreeBytes != 1<<40 || s.KeySource != "memory" ||
+	if err != nil || s.Terminal != "T-1" || s.Cases != 2 || s.Counts.Waiting != 2 || s.Bytes == 0 || s.FreeBytes != 1<<40 || s.KeySource != "memory" ||
 		!s.OldestOpen.Equal(c.SavedAt) || s.Records == 0 || s.Origin != b.v.Origin() {
 		t.Fatalf("%+v, %v", s, err)
 	}

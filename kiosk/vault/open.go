@@ -367,6 +367,9 @@ func (v *Vault) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := v.lookForScans(ctx); err != nil {
+		return err
+	}
 	return v.change(ctx, "begin", func(c *change) error {
 		if err := c.exec("UPDATE meta SET val=? WHERE key=?", []byte("0"), metaClean); err != nil {
 			return err

@@ -234,8 +234,11 @@ func TestDamagedWAL(t *testing.T) {
 func TestOrphansAreSweptAndLossIsTold(t *testing.T) {
 	b := newBench(t)
 	c := b.submit(2)
+	dir := filepath.Join(t.TempDir(), "copy") // what a kill leaves
+	must(t, os.CopyFS(dir, os.DirFS(b.o.Dir)))
 	b.close()
-	scans := filepath.Join(b.o.Dir, scansName)
+	b.o.Dir = dir
+	scans := filepath.Join(dir, scansName)
 	orphan := filepath.Join(scans, b.draft(0).ID)
 	must(t, os.Mkdir(orphan, 0o700))
 	for _, n := range []string{filepath.Join(orphan, "1-01.sealed"), filepath.Join(scans, c.ID, "1-09.sealed.tmp")} {

@@ -59,8 +59,8 @@ type Options struct {
 	Dir     string        // the vault's own folder; made when missing
 	Keys    []keys.Source // tried in this order
 	Version string        // of the program, for the log
-	// Terminal tells the terminal's id for messages; nil or "" before enrolment.
-	// The log's origin does not depend on it, see Vault.Origin.
+	// Terminal tells the terminal's id for Stats; nil or "" before enrolment. The
+	// log's origin does not depend on it, see Vault.Origin.
 	Terminal func() string
 	Now      func() time.Time // nil = time.Now
 	Rand     io.Reader        // nil = crypto/rand

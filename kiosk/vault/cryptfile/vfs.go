@@ -11,6 +11,7 @@ import (
 	gosync "sync"
 	"time"
 
+	_ "github.com/mattn/go-sqlite3" // the SQLite that the VFS is registered with
 	"github.com/psanford/sqlite3vfs"
 )
 

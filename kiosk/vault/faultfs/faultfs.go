@@ -438,7 +438,9 @@ func (f *file) Sync() error {
 	if cutNow {
 		return ErrCut
 	}
-	f.n.safe = slices.Clone(f.n.now)
+	for _, op := range f.n.pending {
+		f.n.safe = op.apply(f.n.safe)
+	}
 	f.n.pending = nil
 	return nil
 }
