@@ -26,12 +26,12 @@ const (
 // CountyRoles lists the closed set.
 var CountyRoles = []string{RoleAccounts, RoleReview, RoleAudit}
 
-// Roles of staff at terminals.
+// StaffRoles lists the roles of staff at terminals.
 var StaffRoles = []string{"clerk", "technician"}
 
 // Errors of accounts.
 var (
-	ErrAccount  = errors.New("the account cannot be made like this")
+	ErrAccount  = errors.New("账号不能这样设")
 	ErrPassword = errors.New("number or password is wrong")
 	ErrShut     = errors.New("too many wrong tries, wait half an hour")
 )
@@ -203,7 +203,7 @@ func (c *County) PutAdmin(ctx context.Context, a Admin, password, by string) err
 		case err == nil:
 			row.CreatedAt = old.CreatedAt
 			if row.Hash == "" {
-				row.Hash = old.Hash
+				row.Hash, row.MustChange = old.Hash, old.MustChange
 			}
 		case !errors.Is(err, ErrNotFound):
 			return err

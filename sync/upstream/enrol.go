@@ -26,7 +26,7 @@ type NewTerminal struct {
 }
 
 // ErrBadTerminal says what of a NewTerminal cannot be.
-var ErrBadTerminal = errors.New("not a terminal that can be enrolled")
+var ErrBadTerminal = errors.New("终端信息不对")
 
 // enrolPoll is what a terminal is asked to wait while a person has to say yes.
 const enrolPoll = 5 * time.Second
@@ -36,11 +36,11 @@ const enrolPoll = 5 * time.Second
 func (c *County) EnrolCode(ctx context.Context, t NewTerminal, by string) (wire.EnrolCode, Code, error) {
 	switch {
 	case !wire.ValidTerminal(t.Serial):
-		return wire.EnrolCode{}, Code{}, fmt.Errorf("%w: serial number %q", ErrBadTerminal, t.Serial)
+		return wire.EnrolCode{}, Code{}, fmt.Errorf("%w：序列号 %q 只能用字母、数字、点和短横", ErrBadTerminal, t.Serial)
 	case len(t.Region) != 12 || !digits(t.Region):
-		return wire.EnrolCode{}, Code{}, fmt.Errorf("%w: region %q is not a 12-digit code", ErrBadTerminal, t.Region)
+		return wire.EnrolCode{}, Code{}, fmt.Errorf("%w：服务点区划代码 %q 要 12 位数字", ErrBadTerminal, t.Region)
 	case t.Village == "":
-		return wire.EnrolCode{}, Code{}, fmt.Errorf("%w: no village", ErrBadTerminal)
+		return wire.EnrolCode{}, Code{}, fmt.Errorf("%w：请写村（社区）名称", ErrBadTerminal)
 	}
 	if t.Name == "" {
 		t.Name = t.Village + "社保服务点"

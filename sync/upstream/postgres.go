@@ -101,9 +101,9 @@ func (s *pgStore) View(ctx context.Context, fn func(Tx) error) error {
 	return viewSQL(ctx, s.db, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, s.rebind, fn)
 }
 
-// Update runs under READ COMMITTED with row locks: the getters lock what they
-// return, counters lock until the end. What two transactions insert at once
-// collides on the primary key and is run again.
+// Update runs under READ COMMITTED with locks: the getters lock what they
+// return, and the name of what they did not find; counters lock until the end.
+// Deadlocks and collisions are run again.
 func (s *pgStore) Update(ctx context.Context, fn func(Tx) error) error {
 	for n := 0; ; n++ {
 		err := s.once(ctx, fn)

@@ -11,6 +11,9 @@ func caseDest(c *Case) []any {
 }
 
 func (t *sqlTx) Case(id string) (c Case, err error) {
+	if err = t.hold("case/" + id); err != nil {
+		return c, err
+	}
 	err = t.row("case "+id, `SELECT `+caseCols+` FROM cases WHERE id = ?`+t.lock, caseDest(&c), id)
 	return c, err
 }
@@ -55,6 +58,9 @@ func revisionDest(r *Revision) []any {
 }
 
 func (t *sqlTx) Revision(caseID string, revision int) (r Revision, err error) {
+	if err = t.hold("case/" + caseID); err != nil {
+		return r, err
+	}
 	err = t.row("revision", `SELECT `+revisionCols+`, envelope, body FROM revisions WHERE case_id = ? AND revision = ?`+t.lock,
 		append(revisionDest(&r), &r.Envelope, &r.Body), caseID, revision)
 	return r, err
@@ -123,6 +129,9 @@ func (t *sqlTx) Upload(id string) (u Upload, err error) {
 }
 
 func (t *sqlTx) UploadOf(caseID string, revision int, name string) (u Upload, err error) {
+	if err = t.hold("case/" + caseID); err != nil {
+		return u, err
+	}
 	err = t.row("upload", `SELECT `+uploadCols+` FROM uploads WHERE case_id = ? AND revision = ? AND name = ?`+t.lock,
 		uploadDest(&u), caseID, revision, name)
 	return u, err

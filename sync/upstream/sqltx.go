@@ -28,6 +28,16 @@ type sqlTx struct {
 	lock   string              // " FOR UPDATE" in an Update of PostgreSQL
 }
 
+// hold makes everybody who asks for the same name wait until the transaction
+// ends, so that two cannot both find that a row is not there. SQLite has one
+// writer and needs none of it.
+func (t *sqlTx) hold(name string) error {
+	if t.lock == "" {
+		return nil
+	}
+	return t.exec("lock", `SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`, name)
+}
+
 func (t *sqlTx) exec(what, q string, args ...any) error {
 	if _, err := t.r.ExecContext(t.ctx, t.rebind(q), args...); err != nil {
 		return fmt.Errorf("store: write %s: %w", what, err)
@@ -166,6 +176,9 @@ func (t *sqlTx) Terminal(id string) (x Terminal, err error) {
 }
 
 func (t *sqlTx) TerminalBySerial(serial string) (x Terminal, err error) {
+	if err = t.hold("serial/" + serial); err != nil {
+		return x, err
+	}
 	err = t.row("terminal with serial "+serial, `SELECT `+terminalCols+` FROM terminals WHERE serial = ?`+t.lock,
 		terminalDest(&x), serial)
 	return x, err
@@ -200,6 +213,9 @@ func (t *sqlTx) Health(terminal string) (report []byte, at time.Time, err error)
 }
 
 func (t *sqlTx) Log(terminal string) (l Log, err error) {
+	if err = t.hold("log/" + terminal); err != nil {
+		return l, err
+	}
 	err = t.row("log of "+terminal, `SELECT terminal, pubkey, size, root, note, at, alarm, alarm_at FROM logs
 		WHERE terminal = ?`+t.lock, []any{&l.Terminal, &l.Key, &l.Size, &l.Root, &l.Note, moment{&l.At}, &l.Alarm,
 		moment{&l.AlarmAt}}, terminal)
@@ -248,6 +264,9 @@ func objectDest(o *Object) []any {
 }
 
 func (t *sqlTx) Object(kind wire.Kind, id string) (o Object, err error) {
+	if err = t.hold("object/" + string(kind) + "/" + id); err != nil {
+		return o, err
+	}
 	err = t.row("object", `SELECT `+objectCols+` FROM objects WHERE kind = ? AND id = ?`+t.lock, objectDest(&o), string(kind), id)
 	return o, err
 }
@@ -287,6 +306,9 @@ func adminDest(a *Admin) []any {
 }
 
 func (t *sqlTx) Admin(number string) (a Admin, err error) {
+	if err = t.hold("admin/" + number); err != nil {
+		return a, err
+	}
 	err = t.row("account", `SELECT `+adminCols+` FROM admins WHERE number = ?`+t.lock, adminDest(&a), number)
 	return a, err
 }

@@ -30,9 +30,10 @@ var (
 )
 
 // Tx reads and writes inside View or Update. It is bound to the context given
-// there and dead once fn has returned. Getters answer ErrNotFound; inside
-// Update they lock the row where the database can do that. Put methods replace
-// the whole row.
+// there and dead once fn has returned. Getters answer ErrNotFound. Inside Update
+// nobody else changes, or makes, the case, upload, object, log, account or
+// serial number that a getter was asked for until the transaction ends. Put
+// methods replace the whole row.
 type Tx interface {
 	// Counter adds one to a named counter and returns it, from 1. Whoever holds
 	// the same counter waits until the transaction ends, so that numbers come
