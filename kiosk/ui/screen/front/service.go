@@ -11,9 +11,11 @@ import (
 	"cunban/kiosk/cases"
 	"cunban/kiosk/catalog"
 	"cunban/kiosk/form"
+	"cunban/kiosk/listing"
 	"cunban/kiosk/oplog"
 	"cunban/kiosk/ui"
 	"cunban/kiosk/ui/widget"
+	"cunban/sync/wire"
 )
 
 // Category lists the services of a group, most used first.
@@ -299,7 +301,7 @@ func Begin(c *ui.Ctx, svc *catalog.Service, m *Mended) {
 		fc := form.Context{
 			Today: time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC), Region: c.B.Point().Region, Claim: claim,
 			Backend: known, Workday: c.B.Calendar().Working, Role: form.RoleResident,
-			Devices: c.B.Have(), Divisions: c.B.Divisions(),
+			Devices: c.B.Have(), Divisions: c.B.Divisions(), Options: choices(ctx, c, svc, now),
 		}
 		if c.Visit.Helper != nil {
 			fc.Role = form.RoleStaff
@@ -322,7 +324,23 @@ func Begin(c *ui.Ctx, svc *catalog.Service, m *Mended) {
 			c.Visit.Draft.Wipe()
 		}
 		c.Visit.Draft = d
-		go c.B.Note(context.Background(), oplog.FormBegin, oplog.Begin, d.CaseID, map[string]string{"service": svc.ID})
+		go c.B.Note(context.Background(), oplog.FormBegin, oplog.OK, d.CaseID, map[string]string{"service": svc.ID})
 		c.Go(c.Nav.Fill())
 	}, nil)
+}
+
+// choices lists what the county publishes for the questions of a service that
+// choose among it, live or from the copy on the disk.
+func choices(ctx context.Context, c *ui.Ctx, svc *catalog.Service, now time.Time) map[string][]catalog.Code {
+	out := map[string][]catalog.Code{}
+	for _, f := range svc.Fields {
+		kind, ok := listing.KindFor(f.Rules.Endpoint)
+		if !ok {
+			continue
+		}
+		if items, _, _, err := c.B.Listing(ctx, wire.Kind(kind)); err == nil {
+			out[f.Rules.Endpoint] = listing.Options(kind, items, now)
+		}
+	}
+	return out
 }
