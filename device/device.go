@@ -200,6 +200,9 @@ type IDCard struct {
 type IDReader interface {
 	Device
 	CardState() CardEvent
+	// ReadID reads the card that lies there now. Errors: ErrNoReader, ErrNoCard,
+	// ErrCardTorn (lifted too early), ErrMustLift (read already), ErrForeignCard,
+	// ErrUnresponsive, ErrDamagedCard.
 	ReadID(ctx context.Context) (IDCard, error)
 }
 
@@ -276,6 +279,7 @@ var (
 	ErrUnresponsive = errors.New("card does not answer")
 	ErrHeld         = errors.New("reader is held by another program")
 	ErrDamagedCard  = errors.New("card content cannot be understood")
+	ErrMustLift     = errors.New("card must be lifted before it is read again")
 	ErrJam          = errors.New("paper jam")
 	ErrFeederEmpty  = errors.New("no paper in the feeder")
 	ErrCoverOpen    = errors.New("cover is open")

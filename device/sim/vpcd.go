@@ -25,6 +25,9 @@ const (
 const (
 	// dialEvery is how often a card looks for its reader while pcscd is away.
 	dialEvery = 200 * time.Millisecond
+	// swapGap is the least time between one card leaving and the next coming:
+	// pcscd looks every 400 ms, and no hand is faster either.
+	swapGap = 550 * time.Millisecond
 	// dialTimeout bounds one look.
 	dialTimeout = 2 * time.Second
 )
@@ -40,7 +43,8 @@ type slot struct {
 	done    chan struct{}
 	linked  bool
 	plugged bool
-	tearAt  int // tear at this APDU from now, 0 never
+	tearAt  int       // tear at this APDU from now, 0 never
+	left    time.Time // when the last card left
 	apdus   int64
 }
 
@@ -137,6 +141,14 @@ func (s *slot) tear(n int) {
 // hold keeps the card in the reader until ctx ends or it is torn out, over any
 // restart of pcscd.
 func (s *slot) hold(ctx context.Context, os *cardOS) {
+	s.mu.Lock()
+	gap := swapGap - time.Since(s.left)
+	s.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(gap):
+	}
 	d := net.Dialer{Timeout: dialTimeout}
 	for ctx.Err() == nil {
 		conn, err := d.DialContext(ctx, "tcp", s.addr)
@@ -165,6 +177,9 @@ func (s *slot) hold(ctx context.Context, os *cardOS) {
 func (s *slot) setLinked(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.linked && !on {
+		s.left = time.Now()
+	}
 	s.linked = on
 }
 
@@ -217,8 +232,9 @@ func (s *slot) talk(conn net.Conn, os *cardOS) (torn bool) {
 	}
 }
 
-// muteATR is what a card that is the wrong way round seems to say.
-var muteATR = []byte{}
+// muteATR is what a card that is the wrong way round seems to say: no TS
+// character of ISO/IEC 7816-3, so no answer to reset. (vpcd hangs on an empty one.)
+var muteATR = []byte{0xFF}
 
 func readMessage(r io.Reader) ([]byte, error) {
 	var n [2]byte

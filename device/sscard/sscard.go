@@ -184,12 +184,22 @@ func decode(recs map[byte][]byte, card *device.SocialSecurityCard) error {
 }
 
 // strip takes the padding off the end: 00, 20 and FF.
-func strip(b []byte) []byte { return bytes.TrimRight(b, "\x00\x20\xff") }
+func strip(b []byte) []byte {
+	// Not bytes.TrimRight: its cut set is text, in which FF stands for every
+	// byte that is not UTF-8.
+	for len(b) > 0 && (b[len(b)-1] == 0x00 || b[len(b)-1] == 0x20 || b[len(b)-1] == 0xFF) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// filled reports whether b is nothing but one byte again and again.
+func filled(b []byte, fill byte) bool { return bytes.Count(b, []byte{fill}) == len(b) }
 
 // text is an "an" field: printable ASCII. ok is false when something else is in
 // it; the text is then empty, since a half-read number is worse than none.
 func text(b []byte) (string, bool) {
-	b = bytes.TrimLeft(strip(b), "\x20")
+	b = bytes.TrimLeft(strip(b), " ")
 	for _, c := range b {
 		if c < 0x20 || c > 0x7E {
 			return "", false
@@ -205,14 +215,14 @@ func cn(b []byte) string {
 	for len(s) > 0 && s[len(s)-1] == 'f' {
 		s = s[:len(s)-1]
 	}
-	if len(bytes.Trim(b, "\x00")) == 0 {
+	if filled(b, 0x00) {
 		return ""
 	}
 	return s
 }
 
 func identifier(b []byte) string {
-	if len(bytes.Trim(b, "\x00")) == 0 || len(bytes.Trim(b, "\xff")) == 0 {
+	if filled(b, 0x00) || filled(b, 0xFF) {
 		return ""
 	}
 	return string(bytes.ToUpper([]byte(hex.EncodeToString(b))))

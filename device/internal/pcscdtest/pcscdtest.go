@@ -1,0 +1,51 @@
+// Package pcscdtest gives tests a pcscd of their own with the virtual reader.
+// It exists because pcsc-lite's socket has one fixed place on a machine, while
+// tests of several packages run at once: a lock across processes lets them in
+// one after the other.
+package pcscdtest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"cunban/device/sim"
+)
+
+// Need skips the test because something is not installed, or fails it when the
+// environment says that everything must be there (CUNBAN_CI=1).
+func Need(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CUNBAN_CI") == "1" {
+		t.Fatalf("needed for this test: %s", why)
+	}
+	t.Skipf("needed for this test: %s", why)
+}
+
+// Lock waits until no other test has pcscd, and returns one that is not started
+// yet (sim.Options.Pcscd or Start do that). Both end with the test.
+func Lock(t testing.TB) *sim.Pcscd {
+	t.Helper()
+	if _, err := sim.FindPcscd(); err != nil {
+		Need(t, err.Error())
+	}
+	if _, err := os.Stat("/etc/reader.conf.d/vpcd"); err != nil {
+		Need(t, "virtual reader (package vsmartcard-vpcd)")
+	}
+	if err := os.MkdirAll("/run/pcscd", 0o755); err != nil {
+		Need(t, "the right to run pcscd: "+err.Error())
+	}
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "cunban-pcscd.lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() }) // which unlocks
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	p := &sim.Pcscd{}
+	t.Cleanup(p.Stop)
+	return p
+}
