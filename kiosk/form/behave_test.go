@@ -385,6 +385,11 @@ func TestAgentBlock(t *testing.T) {
 	if f.Get("agent_name").Text != "李示例" || f.Get("agent_idno").Text != "140830198707144518" || f.SourceOf("agent_name") != "来自身份证" {
 		t.Error("the agent's card is not used")
 	}
+	g0 := form.New(cat.Service("S01"), cat, ctx, true)
+	g0.Set("agent_idno", form.Value{Text: "140830195603120024"})
+	if p := g0.Check("agent_idno"); p == nil || p.Warn {
+		t.Error("somebody is her own agent")
+	}
 	if !slices.Contains(names(f.Steps()[0]), "agent_name") {
 		t.Error("the agent's name is not among what is known")
 	}

@@ -14,6 +14,9 @@ const (
 	fieldAddress  = "aac010" // registered address
 	fieldDwelling = "aae006" // address where the person lives
 	fieldVillage  = "aab301" // village of registration
+
+	fieldAgentName   = "agent_name"
+	fieldAgentNumber = "agent_idno"
 )
 
 // prefill fills every field that nobody touched yet.
@@ -73,7 +76,7 @@ func (f *Form) machine(fd *catalog.Field) (Value, bool) {
 func (f *Form) fromClaim(fd *catalog.Field) string {
 	c := f.ctx.Claim
 	switch fd.Name {
-	case "agent_name", "agent_idno":
+	case fieldAgentName, fieldAgentNumber:
 		c = f.ctx.Agent
 	case "card_no":
 		return c.CardNumber
@@ -82,11 +85,11 @@ func (f *Form) fromClaim(fd *catalog.Field) string {
 		return ""
 	}
 	switch fd.Name {
-	case "aac003", "apply_name", "agent_name":
+	case "aac003", "apply_name", fieldAgentName:
 		if c.NameExact {
 			return c.Name.Reveal()
 		}
-	case "aac002", "apply_idno", "agent_idno":
+	case "aac002", "apply_idno", fieldAgentNumber:
 		return c.Number.Reveal()
 	case "aac004":
 		if c.Sex == "1" || c.Sex == "2" {

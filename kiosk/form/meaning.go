@@ -29,6 +29,9 @@ func (f *Form) meaning(fd *catalog.Field, v Value) []Problem {
 			add(codeRule, text)
 		}
 	}
+	if fd.Name == fieldAgentNumber && v.Text == f.ctx.Claim.Number.Reveal() {
+		add(codeEquals, "代办人不能是本人。请放上代办人自己的身份证，或者改成本人办")
+	}
 	if r.MustEqual != "" && v.Text != r.MustEqual {
 		add(codeMust, "按您选的，这一项现在办不了。选错了请重选，没选错请问帮办")
 	}

@@ -68,6 +68,10 @@ func (f *Form) deadEnd() bool {
 // sampleIDs are made-up numbers with right check digits.
 var sampleIDs = []string{"140830195603120024", "142723194809051237", "140830198707144518", "140830199301080125"}
 
+// sampleCredit are the first 17 characters of a made-up unified social credit
+// code.
+const sampleCredit = "91140830MA0EXAMP0"
+
 func (f *Form) candidates(fd *catalog.Field) []Value {
 	today := f.ctx.Today
 	texts := func(list ...string) []Value {
@@ -79,10 +83,8 @@ func (f *Form) candidates(fd *catalog.Field) []Value {
 	}
 	switch fd.Type {
 	case catalog.Text, catalog.VoiceText:
-		code := "91140830MA0EXAMP0"
-		code = strings.ReplaceAll(code[:17], "O", "0")
-		check, _ := creditCheck(code)
-		return texts("李示例", "示例文字", "S00012345678901", "A12345678", "044600", code+string(check))
+		check, _ := creditCheck(sampleCredit)
+		return texts("李示例", "示例文字", "S00012345678901", "A12345678", "044600", sampleCredit+string(check))
 	case catalog.IDNo:
 		return texts(sampleIDs...)
 	case catalog.Phone:
@@ -121,7 +123,7 @@ func (f *Form) candidates(fd *catalog.Field) []Value {
 	case catalog.BankCard:
 		return texts("6217000000000000003", "6228480000000000000", "621700000000000000")
 	case catalog.DocScan:
-		return []Value{{Pages: max(1, fd.Rules.MinPages), Deferred: false}, {Deferred: true}}[deferFirst(!f.ctx.Devices.Scan):]
+		return []Value{{Pages: max(1, fd.Rules.MinPages)}, {Deferred: true}}[deferFirst(!f.ctx.Devices.Scan):]
 	case catalog.Photo:
 		return []Value{{Pages: max(1, fd.Rules.MinPages)}, {Deferred: true}}[deferFirst(!f.ctx.Devices.Camera):]
 	case catalog.Face:
