@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -189,8 +190,12 @@ func (e Event) Lawful(field string) bool {
 	return ok && (slices.Contains(s.Fields, field) || slices.Contains(commonFields, field))
 }
 
-// holdsIDNumber looks for a valid citizen ID number anywhere in a text.
+// holdsIDNumber looks for a valid citizen ID number anywhere in a text. A digest
+// in hex is none, whatever digits it happens to have.
 func holdsIDNumber(s string) bool {
+	if _, err := hex.DecodeString(s); err == nil && len(s) == 2*HashSize {
+		return false
+	}
 	for _, run := range strings.FieldsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && r != 'X' && r != 'x' }) {
 		if len(run) != 18 {
 			continue
