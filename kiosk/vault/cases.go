@@ -272,6 +272,19 @@ func entry(e oplog.Event, cs cases.Case, by cases.Actor, more map[string]string)
 			f[k] = val
 		}
 	}
-	return oplog.Entry{Event: e, Role: string(by.Role), Account: by.Account, Session: by.Session, CaseID: cs.ID,
-		Device: by.Device, Demo: by.Demo || cs.Demo, Fields: f}
+	return lawful(oplog.Entry{Event: e, Role: string(by.Role), Account: by.Account, Session: by.Session, CaseID: cs.ID,
+		Device: by.Device, Demo: by.Demo || cs.Demo, Fields: f})
+}
+
+// lawful replaces values that the log refuses by their digest. They come from
+// the county, and what it decides must not fail over its number looking like a
+// citizen's: 6 digits of a place, 8 of a day and 4 more do, one time in eleven.
+func lawful(e oplog.Entry) oplog.Entry {
+	for k, val := range e.Fields {
+		one := oplog.Entry{Event: e.Event, Outcome: e.Outcome, Role: e.Role, Fields: map[string]string{k: val}}
+		if e.Event.Lawful(k) && one.Normal().Check() != nil {
+			e.Fields[k] = fmt.Sprintf("sm3 %x", seal.Digest([]byte(val))[:8])
+		}
+	}
+	return e
 }

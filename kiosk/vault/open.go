@@ -116,9 +116,12 @@ func (v *Vault) unlock(ctx context.Context) error {
 		v.log.Warn("vault: key source in trouble", "remedy", w)
 	}
 	v.source = found.Source
-	v.mount = &cryptfile.Mount{
-		FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand, Key: seal.Derive(found.Key.Bytes(), infoFiles, keys.Size),
+	derived := seal.Derive(found.Key.Bytes(), infoFiles, keys.Size)
+	defer clear(derived)
+	if v.key, err = keys.NewSecret(derived); err != nil {
+		return fmt.Errorf("keep the key of the files: %w", err)
 	}
+	v.mount = &cryptfile.Mount{FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand, Key: v.key.Bytes()}
 	good, bad := 0, 0
 	damaged := false
 	for _, f := range []struct {
@@ -382,8 +385,8 @@ func (v *Vault) begin(ctx context.Context) error {
 			if i.Kind == IncidentLost {
 				continue
 			}
-			f := map[string]string{"file": dbName, "aside": strings.Join(i.Aside, " "), "reason": clip(i.Detail, maxLogValue)}
-			if _, err := c.record(oplog.Entry{Event: oplog.VaultDamaged, Outcome: oplog.Failed, Fields: f}, nil); err != nil {
+			f := map[string]string{"file": dbName, "aside": clip(strings.Join(i.Aside, " "), maxLogValue), "reason": clip(i.Detail, maxLogValue)}
+			if _, err := c.record(lawful(oplog.Entry{Event: oplog.VaultDamaged, Outcome: oplog.Failed, Fields: f}), nil); err != nil {
 				return err
 			}
 		}
@@ -428,8 +431,9 @@ func (v *Vault) Close(ctx context.Context) error {
 func (v *Vault) release() error {
 	err := v.closeDB()
 	if v.mount != nil {
-		clear(v.mount.Key)
+		v.mount.Key = nil
 	}
+	v.key.Wipe()
 	clear(v.secret)
 	clear(v.owner)
 	if v.chain != nil {

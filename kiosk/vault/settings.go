@@ -127,7 +127,7 @@ func (c *change) logSetting(key string) error {
 	default:
 		e = oplog.Entry{Event: oplog.ConfigChange, Fields: map[string]string{"key": key, "source": sourceOfSetting}}
 	}
-	_, err := c.record(e, nil)
+	_, err := c.record(lawful(e), nil)
 	return err
 }
 

@@ -88,6 +88,7 @@ type Vault struct {
 	log    *slog.Logger
 	lock   *os.File
 	mount  *cryptfile.Mount
+	key    *keys.Secret // of the mount
 	db     *sql.DB
 	secret []byte // of this vault, for derived keys; kept inside the database
 	owner  []byte // key of OwnerIndex

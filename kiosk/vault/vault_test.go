@@ -526,6 +526,22 @@ func TestUpstreamBeforeAcknowledge(t *testing.T) {
 	}
 }
 
+// TestACountysNumberMayLookLikeACitizens: 18 digits with a date in them and a
+// right check digit.
+func TestACountysNumberMayLookLikeACitizens(t *testing.T) {
+	b := newBench(t)
+	c := b.submit(0)
+	it := b.lease1()
+	got, err := b.v.Acknowledge(context.Background(), c.ID, 1, it.Lease, zhang, b.clock.now(), strings.Repeat("long ", 100))
+	if err != nil || got.Acceptance != zhang {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	rs, err := b.v.LogQuery(context.Background(), LogFilter{Event: oplog.CaseAccepted})
+	if err != nil || len(rs) != 1 || !strings.HasPrefix(rs[0].Fields["acceptance"], "sm3 ") || rs[0].Fields["service"] != "S01" {
+		t.Fatalf("%+v, %v", rs, err)
+	}
+}
+
 func TestList(t *testing.T) {
 	b := newBench(t)
 	ctx := context.Background()
