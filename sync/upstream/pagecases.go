@@ -39,7 +39,7 @@ func (p *Page) cases(w http.ResponseWriter, r *http.Request, v *view) error {
 type casePage struct {
 	Record
 	Terminal Terminal
-	May      map[CaseState]bool
+	May      map[string]bool
 	Revision int
 }
 
@@ -48,9 +48,9 @@ func (p *Page) caseOne(w http.ResponseWriter, r *http.Request, v *view) error {
 	if err != nil {
 		return err
 	}
-	page := casePage{Record: p.c.Record(d, false), Terminal: d.Terminal, May: map[CaseState]bool{}, Revision: d.Revision.Revision}
+	page := casePage{Record: p.c.Record(d, false), Terminal: d.Terminal, May: map[string]bool{}, Revision: d.Revision.Revision}
 	for _, s := range May(d.Case.State) {
-		page.May[s] = true
+		page.May[string(s)] = true
 	}
 	v.Title, v.Data = "办件 "+d.Case.Acceptance, page
 	p.render(w, http.StatusOK, "case", v)
