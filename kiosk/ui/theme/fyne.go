@@ -55,7 +55,7 @@ func paint(name string, c color.NRGBA, pal *Colours, px float64) []byte {
 	k := px / drawingWidth
 	if bytes.Contains(b, []byte(iconViewBox)) {
 		// Small icons get strokes a little wider than true to scale, for poor eyes.
-		k = math.Pow(px/iconWidth, 0.78)
+		k = math.Pow(px/iconWidth, 0.6)
 	}
 	return strokes.ReplaceAllFunc(b, func(m []byte) []byte {
 		g := strokes.FindSubmatch(m)

@@ -106,7 +106,7 @@ func TestIcons(t *testing.T) {
 			t.Errorf("%s has a colour that was not painted", n)
 		}
 	}
-	if b := string(l.Icon("home", l.C().Link, 46).Content()); !strings.Contains(b, `stroke-width="2.91"`) {
+	if b := string(l.Icon("home", l.C().Link, 46).Content()); !strings.Contains(b, `stroke-width="3.30"`) {
 		t.Errorf("the stroke is not scaled: %s", b)
 	}
 	if l.Icon("home", l.C().Link, 40) != l.Icon("home", l.C().Link, 40) {

@@ -7,6 +7,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
 
 	"cunban/kiosk/ui/theme"
 )
@@ -499,5 +500,13 @@ func Page(look *theme.Look, top, banner, body, footer fyne.CanvasObject) *fyne.C
 	if footer != nil {
 		parts = append(parts, footer)
 	}
-	return Over(&canvas.Rectangle{FillColor: look.C().Ground}, Column(0, parts...))
+	return container.New(frame{}, &canvas.Rectangle{FillColor: look.C().Ground}, Column(0, parts...))
 }
+
+// frame fills the window and asks for nothing: Fyne would make a window larger
+// than its screen for the natural width of a text that wraps anyway.
+type frame struct{}
+
+func (frame) Layout(objects []fyne.CanvasObject, s fyne.Size) { pad{}.Layout(objects, s) }
+
+func (frame) MinSize([]fyne.CanvasObject) fyne.Size { return fyne.NewSize(1, 1) }

@@ -334,9 +334,9 @@ type Signature struct {
 	sheet *Ink
 }
 
-// MinSignaturePoints is how much has to be drawn: a touch by mistake is not a
-// signature.
-const MinSignaturePoints = 12
+// minSignatureMM is how long the strokes together have to be, in millimetres: a
+// touch by mistake is not a signature.
+const minSignatureMM = 25
 
 // NewSignature returns an empty signature; onChange gets whether it is enough.
 func NewSignature(look *theme.Look, hint string, onChange func(signed bool)) *Signature {
@@ -360,7 +360,16 @@ func NewSignature(look *theme.Look, hint string, onChange func(signed bool)) *Si
 }
 
 // Signed tells whether enough was drawn.
-func (s *Signature) Signed() bool { return s.sheet.points >= MinSignaturePoints }
+func (s *Signature) Signed() bool {
+	length := 0.0
+	for _, st := range s.sheet.strokes {
+		for i := 1; i < len(st); i++ {
+			d := st[i].Sub(st[i-1])
+			length += math.Hypot(float64(d.X), float64(d.Y))
+		}
+	}
+	return length >= float64(s.look.MM(minSignatureMM))
+}
 
 // Strokes is the number of strokes.
 func (s *Signature) Strokes() int { return s.sheet.Strokes() }

@@ -253,6 +253,15 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// TestPageAsksForNothing: a page may not make the window wider than it is.
+func TestPageAsksForNothing(t *testing.T) {
+	look, _ := bench(t)
+	p := Page(look, NewTopBar(look, TopOptions{Title: strings.Repeat("长", 200)}), nil, NewText(look, strings.Repeat("长", 500)), nil)
+	if m := p.MinSize(); m.Width > 1280 || m.Height > 720 {
+		t.Errorf("a page asks for %v", m)
+	}
+}
+
 func TestSignature(t *testing.T) {
 	look, _ := bench(t)
 	signed := false
