@@ -235,6 +235,34 @@ func TestVisibilityFollowsThroughTheForm(t *testing.T) {
 	}
 }
 
+// TestNothingNeedsAPhone submits every service by somebody who has none: only
+// where a phone is the matter itself is it asked for.
+func TestNothingNeedsAPhone(t *testing.T) {
+	cat := embedded(t)
+	for i := range cat.Services {
+		svc := &cat.Services[i]
+		f := form.New(svc, cat, home(t, resident.FromSocialCard), svc.AgentOK)
+		if err := form.FillSample(f); err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range append(slices.Clone(svc.Fields), cat.Agent...) {
+			if fd.Type == catalog.Phone && fd.Rules.RequiredIf == "" {
+				f.Set(fd.Name, form.Value{})
+			}
+		}
+		for _, p := range f.Problems() {
+			if !p.Warn {
+				t.Errorf("%s stops: %+v", svc.ID, p)
+			}
+		}
+	}
+	f := form.New(cat.Service("S03"), cat, home(t, resident.FromSocialCard), false)
+	f.Set("change_items", form.Value{List: []string{"aac067"}})
+	if p := f.Check("new_phone"); p == nil || p.Warn {
+		t.Errorf("a phone number is changed to nothing: %+v", p)
+	}
+}
+
 func TestInvisibleAnswersAreKeptAndNotSubmitted(t *testing.T) {
 	cat := embedded(t)
 	f := form.New(cat.Service("J08"), cat, home(t, resident.FromSocialCard), false)

@@ -219,8 +219,14 @@ func (f *Form) missing(fd *catalog.Field, v Value) *Problem {
 		p.Text = "还没输密码。请在密码键盘上输，用手挡住"
 	case catalog.Table:
 		p.Text = "还没填。请按“加一行”，一人填一行"
-	case catalog.Text, catalog.IDNo, catalog.Phone, catalog.Date, catalog.Month, catalog.Year, catalog.Number,
-		catalog.Money, catalog.BankCard, catalog.VoiceText, catalog.Consent:
+	case catalog.Phone:
+		// Nothing ever needs a phone, unless a phone is what it is about.
+		p.Text, p.Warn = "没填手机号。有就填上；没有也能办，有消息由村里转告您", fd.Rules.RequiredIf == ""
+		if !p.Warn {
+			p.Text = "还没填“" + fd.Label + "”。填好再按“下一步”"
+		}
+	case catalog.Text, catalog.IDNo, catalog.Date, catalog.Month, catalog.Year, catalog.Number, catalog.Money,
+		catalog.BankCard, catalog.VoiceText, catalog.Consent:
 		p.Text = "还没填“" + fd.Label + "”。填好再按“下一步”"
 	}
 	return p

@@ -65,6 +65,7 @@ func TestRulesOfOneField(t *testing.T) {
 		{"id check digit", "idno", ``, text("140830195603120025"), "format"},
 		{"id impossible date", "idno", ``, text("140830200102290010"), "format"},
 		{"phone", "phone", `,"validation":{"pattern":"^1[3-9]\\d{9}$"}`, text("138 0000 0000"), ""},
+		{"phone that nobody has", "phone", ``, text(""), "!required"},
 		{"phone short", "phone", `,"validation":{"pattern":"^1[3-9]\\d{9}$"}`, text("1380000000"), "pattern"},
 		{"phone letters", "phone", ``, text("abcdefghijk"), "format"},
 		{"date", "date", `,"validation":{"min":"today","max":"+30d"}`, text("2026-11-25"), ""},
