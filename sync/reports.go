@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cunban/kiosk/seal"
 	"cunban/sync/wire"
 )
 
@@ -89,6 +90,10 @@ func (e *Engine) handIn(ctx context.Context) {
 	}
 }
 
+// logKeyed is a Store that knows the key which signs its log. The county learns
+// it with the first checkpoint.
+type logKeyed interface{ PublicKey() *seal.PublicKey }
+
 func (e *Engine) handInSince(ctx context.Context, since int64) *Failure {
 	note, proof, err := e.o.Store.Checkpoint(ctx, since)
 	if err != nil {
@@ -110,6 +115,9 @@ func (e *Engine) handInSince(ctx context.Context, since int64) *Failure {
 	}
 	var r wire.CheckpointReply
 	put := wire.CheckpointPut{Note: string(note), Since: since, Proof: proof}
+	if k, ok := e.o.Store.(logKeyed); ok {
+		put.PublicKey = k.PublicKey().DER()
+	}
 	if f := e.postJSON(ctx, wire.PathCheckpoints(e.o.Terminal), put, wire.MaxCheckpoint, e.t.Message, &r); f != nil {
 		return f
 	}

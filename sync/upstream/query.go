@@ -163,8 +163,9 @@ func (c *County) list(ctx context.Context, kind wire.Kind, in wire.ListIn) (wire
 	// From the nearest to the farthest: same village, town, county, the rest.
 	var near [4][]json.RawMessage
 	total := 0
+	today := c.now().In(zone).Format(time.DateOnly)
 	for _, o := range objects {
-		rank, ok := matches(o.Data, in)
+		rank, ok := matches(o.Data, in, today)
 		if !ok {
 			continue
 		}
@@ -185,7 +186,8 @@ func (c *County) list(ctx context.Context, kind wire.Kind, in wire.ListIn) (wire
 	return out, nil
 }
 
-func matches(data []byte, in wire.ListIn) (rank int, ok bool) {
+// matches judges one object; what is over (valid_until) is not offered.
+func matches(data []byte, in wire.ListIn, today string) (rank int, ok bool) {
 	for _, w := range strings.Fields(in.Text) {
 		if !strings.Contains(string(data), w) {
 			return 0, false
@@ -200,7 +202,13 @@ func matches(data []byte, in wire.ListIn) (rank int, ok bool) {
 			return 0, false
 		}
 	}
+	if until, _ := m["valid_until"].(string); until != "" && until < today {
+		return 0, false
+	}
 	region, _ := m["region"].(string)
+	if region == "" {
+		region, _ = m["town"].(string)
+	}
 	for i, n := range []int{12, 9, 6} {
 		if len(in.Region) >= n && len(region) >= n && in.Region[:n] == region[:n] {
 			return i, true

@@ -37,7 +37,11 @@ func (c *County) Checkpoint(ctx context.Context, terminal string, put wire.Check
 		l.Terminal = terminal
 		cp, fresh, p := judgeCheckpoint(t, l, put)
 		if p != nil {
-			refused, l.Alarm, l.AlarmAt = p, p.Title+"："+p.Cause, now
+			refused = p
+			if len(l.Key) == 0 || p.Code == wire.CodeLogSmaller && cp.Size > l.Size {
+				return nil // nothing known to contradict; or only the proof begins too early
+			}
+			l.Alarm, l.AlarmAt = p.Title+"："+p.Cause, now
 			return tx.PutLog(l)
 		}
 		if fresh { // first checkpoint, or the first of a machine set up anew
@@ -50,8 +54,7 @@ func (c *County) Checkpoint(ctx context.Context, terminal string, put wire.Check
 				return err
 			}
 		}
-		if l.Size > 0 && (put.Since < l.Size && cp.Size > l.Size || cp.Size == l.Size) {
-			// The same again, or our last answer got lost: that answer again.
+		if l.Size > 0 && cp.Size == l.Size {
 			reply = wire.CheckpointReply{Note: string(l.Note), Size: l.Size}
 			return nil
 		}
@@ -118,6 +121,11 @@ func judgeCheckpoint(t Terminal, l Log, put wire.CheckpointPut) (cp oplog.Checkp
 		if err := oplog.VerifyConsistency(l.Size, cp.Size, put.Proof, l.Root, cp.Root); err != nil {
 			return cp, false, wire.NewProblem(wire.CodeLogForked, err.Error())
 		}
+	case put.Since < l.Size:
+		// Our last answer got lost: ask for a proof from what it signed.
+		p = wire.NewProblem(wire.CodeLogSmaller, fmt.Sprintf("proof from %d, signed here was %d", put.Since, l.Size))
+		p.Size = l.Size
+		return cp, false, p
 	case put.Since > l.Size:
 		return cp, false, wire.NewProblem(wire.CodeLogForked, fmt.Sprintf("proof from %d, signed here was %d", put.Since, l.Size))
 	}

@@ -131,8 +131,13 @@ func TestCheckpoints(t *testing.T) {
 	without.PublicKey = nil // known by now
 	good(without, 20)
 	good(l.put(20, 20), 20) // the same again
-	// The answer to 20 got lost: it comes again, then the log goes on from it.
-	good(l.put(17, 25), 20)
+	// The answer to 20 got lost: the county says from where, without an alarm.
+	if p := bad("proof begins too early", l.put(17, 25), wire.CodeLogSmaller); p.Size != 20 {
+		t.Errorf("proof wanted from %d", p.Size)
+	}
+	if row, err := c.Log(t.Context(), x.id); err != nil || row.Alarm != "" {
+		t.Errorf("a lost answer alarms: %q %v", row.Alarm, err)
+	}
 	good(l.put(20, 25), 25)
 
 	if p := bad("smaller", l.put(0, 24), wire.CodeLogSmaller); p.Size != 25 {

@@ -125,8 +125,8 @@ func (c CheckpointPut) Validate() error {
 
 // CheckpointReply carries the same note with the county's signature line
 // added. When Since is smaller than what the county signed last (its answer got
-// lost), it carries that last note again instead: keep it, and hand in the next
-// one with a proof from its size.
+// lost), the answer is the problem log-smaller with that size: hand in again
+// with a proof from there.
 type CheckpointReply struct {
 	Note string `json:"note"`
 	Size int64  `json:"size"` // largest size the county has seen
