@@ -16,7 +16,6 @@ type PINPad struct {
 	length int
 	typed  []byte
 	dots   []*canvas.Circle
-	full   bool
 	onDone func(pin []byte)
 }
 

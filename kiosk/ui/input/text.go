@@ -75,7 +75,7 @@ func NewTextPad(look *theme.Look, o TextOptions) *TextPad {
 	p.look = look
 	p.entry = newEntry(look, o.Hint, "")
 	p.row = newCandidateRow(look, p.choose, p.turn)
-	p.ink = widget.NewInk(look, "ink", "在这里写一个字")
+	p.ink = widget.NewInk(look, "ink", "在这里写一个字").NoLine()
 	p.ink.OnStroke = p.recognise
 	p.body = widget.Column(look.Gap() * 0.8)
 	for _, m := range []struct {

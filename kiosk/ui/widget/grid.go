@@ -125,7 +125,8 @@ func (p *paged) show(s fyne.Size) []fyne.CanvasObject {
 // the cells read.
 type Grid struct {
 	paged
-	// MaxColumns limits the columns, 0 for the usual five (three in portrait).
+	// maxColumns limits the columns, 0 for the usual five (three in portrait);
+	// tight see Tight.
 	maxColumns int
 	tight      bool
 	cols, rows int
@@ -255,16 +256,15 @@ func (g *Grid) reads(w float32) bool {
 	return true
 }
 
-// HeightFor implements Flow: the grid takes what it gets; this is what all
-// cells need at their most pleasant without paging.
+// HeightFor implements Flow: a grid takes the room it gets and pages, so that
+// it asks for little; put it into Fill.
 func (g *Grid) HeightFor(float32) float32 { return g.smallest().Height }
 
 // List puts rows of different height below one another, over as many pages as
 // it takes.
 type List struct {
 	paged
-	gap    float32
-	bottom bool
+	gap float32
 }
 
 // NewList returns an empty list, gap pixels between rows; its pager's targets

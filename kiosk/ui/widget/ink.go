@@ -71,6 +71,9 @@ func NewInk(look *theme.Look, name, hint string) *Ink {
 	return i
 }
 
+// NoLine leaves out the line to write on, for single characters.
+func (i *Ink) NoLine() *Ink { i.guide.Hide(); return i }
+
 func (i *Ink) collect() {
 	i.kids = append(i.kids[:0:0], i.box, i.guide)
 	if len(i.strokes) == 0 && !i.drawing {

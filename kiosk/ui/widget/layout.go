@@ -21,7 +21,7 @@ func Fill(o fyne.CanvasObject) fyne.CanvasObject {
 	return f
 }
 
-// Gap is empty room that grows; it pushes what follows to the end.
+// Spring is empty room that grows; it pushes what follows to the end.
 func Spring() fyne.CanvasObject { return Fill(&fyne.Container{}) }
 
 // Column puts objects below one another, gap apart, each as wide as the column

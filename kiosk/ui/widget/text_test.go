@@ -12,7 +12,7 @@ import (
 	"cunban/kiosk/ui/theme"
 )
 
-// square makes Chinese characters 2 wide and Latin ones 1.
+// advance makes Chinese characters 2 wide and Latin ones 1.
 func advance(r rune) float32 {
 	if r < 0x2E80 {
 		return 1

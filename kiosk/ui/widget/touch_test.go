@@ -137,7 +137,7 @@ func options(n int) (o []Option) {
 	return o
 }
 
-// place shows o in a window of that size.
+// put shows o in a window of that size.
 func put(t *testing.T, o fyne.CanvasObject, w, h float32) {
 	win := test.NewTempWindow(t, nil)
 	win.SetPadded(false)

@@ -61,7 +61,7 @@ func (b *base) Children() []fyne.CanvasObject { return b.kids }
 // CreateRenderer implements fyne.Widget.
 func (b *base) CreateRenderer() fyne.WidgetRenderer { return renderer{b} }
 
-// Wrap makes b show one object and nothing else.
+// wrap makes b show one object and nothing else.
 func (b *base) wrap(o fyne.CanvasObject) {
 	b.kids = []fyne.CanvasObject{o}
 	b.arrange = func(s fyne.Size) { o.Move(fyne.Position{}); o.Resize(s) }
