@@ -26,7 +26,6 @@ const page = 1000
 type stored struct {
 	seq  int64
 	line []byte
-	leaf []byte
 }
 
 // records calls f for the records from (within) to (not within), in order. The

@@ -41,8 +41,8 @@ const (
 	infoOwner = "cunban vault owner index 1"
 	infoFiles = "cunban vault files 1"
 	// bigCheck is up to which size the whole database is checked at start,
-	// bytes; beyond it, only after an unclean stop would the wait be felt, so
-	// that the small tables are checked and the rest by what reads it.
+	// bytes. Beyond it people would wait for it: then the small tables are
+	// checked, and the others by whatever reads them and by LogVerify.
 	bigCheck = 64 << 20
 )
 
@@ -206,7 +206,11 @@ func (v *Vault) tryDB(ctx context.Context) error {
 	if err := v.db.PingContext(ctx); err != nil {
 		return v.fail("open the database", err)
 	}
-	if err := v.check(ctx); err != nil {
+	size, err := v.fs.Size(v.path(dbName))
+	if err != nil {
+		return fmt.Errorf("vault: open the database: %w", err)
+	}
+	if err := v.check(ctx, size <= bigCheck); err != nil {
 		return v.fail("check the database", err)
 	}
 	if err := migrate(ctx, v.db); err != nil {
@@ -227,15 +231,19 @@ func (c connector) Driver() driver.Driver                        { return c.d }
 
 // check runs SQLite's quick_check: over everything while that takes no time,
 // over the small tables otherwise.
-func (v *Vault) check(ctx context.Context) error {
-	size, err := v.fs.Size(v.path(dbName))
-	if err != nil {
-		return err
-	}
+func (v *Vault) check(ctx context.Context, everything bool) error {
 	queries := []string{"PRAGMA quick_check(1)"}
-	if size > bigCheck {
-		queries = []string{"PRAGMA quick_check(sqlite_schema)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(settings)",
-			"PRAGMA quick_check(log_state)", "PRAGMA quick_check(counts)"}
+	if !everything {
+		queries = nil
+		for _, table := range smallTables {
+			var n int
+			if err := v.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name=?", table).Scan(&n); err != nil {
+				return err
+			}
+			if n > 0 {
+				queries = append(queries, "PRAGMA quick_check("+table+")")
+			}
+		}
 	}
 	for _, q := range queries {
 		var word string
@@ -248,6 +256,9 @@ func (v *Vault) check(ctx context.Context) error {
 	}
 	return nil
 }
+
+// smallTables are those whose size does not grow with the cases.
+var smallTables = []string{"meta", "settings", "log_state", "log_seeds", "counts"}
 
 // load reads what the vault keeps in memory, and makes it when the database is
 // new.

@@ -157,6 +157,21 @@ func TestDamagedProofOfTheKeyHeals(t *testing.T) {
 	}
 }
 
+// TestChecks runs both checks of the start, that of a large database too.
+func TestChecks(t *testing.T) {
+	b := newBench(t)
+	b.submit(0)
+	for _, everything := range []bool{true, false} {
+		must(t, b.v.check(context.Background(), everything))
+	}
+	for _, table := range smallTables {
+		var n int
+		if err := b.v.db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE name=?", table).Scan(&n); err != nil || n != 1 {
+			t.Errorf("table %s: %d, %v", table, n, err)
+		}
+	}
+}
+
 func TestNewerFile(t *testing.T) {
 	b := newBench(t)
 	_, err := b.v.db.Exec(fmt.Sprintf("PRAGMA user_version=%d", len(migrations)+1))
