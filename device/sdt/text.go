@@ -88,11 +88,8 @@ func ParseText(b []byte) (device.IDCard, error) {
 	}
 	field := func(s span) string { return decodeUTF16(b[s.at : s.at+s.size]) }
 	card.Name, card.Sex, card.BirthDate = field(l.name), field(l.sex), field(l.birth)
-	card.NameEN = strings.TrimSpace(field(l.nameEN) + field(l.nameEN2))
-	if l.nameEN2.size > 0 && len(field(l.nameEN)) < l.nameEN.size/2 && field(l.nameEN2) != "" {
-		// The first part was not full, so the cut fell on a space.
-		card.NameEN = field(l.nameEN) + " " + field(l.nameEN2)
-	}
+	// The second part goes on at the very next character, which may be a space.
+	card.NameEN = trim(rawUTF16(b[l.nameEN.at:l.nameEN.at+l.nameEN.size]) + rawUTF16(b[l.nameEN2.at:l.nameEN2.at+l.nameEN2.size]))
 	card.Address, card.Number, card.Authority = field(l.address), field(l.number), field(l.authority)
 	card.ValidFrom, card.ValidUntil, card.Nation = field(l.from), field(l.until), field(l.nation)
 	if card.Type == device.IDResident {
@@ -104,9 +101,14 @@ func ParseText(b []byte) (device.IDCard, error) {
 	return card, nil
 }
 
-// decodeUTF16 decodes UTF-16LE and takes the padding off. Half a surrogate pair
-// and what is no character become 〿.
-func decodeUTF16(b []byte) string {
+// decodeUTF16 decodes a field and takes the padding off.
+func decodeUTF16(b []byte) string { return trim(rawUTF16(b)) }
+
+func trim(s string) string { return strings.Trim(s, " 　") }
+
+// rawUTF16 decodes UTF-16LE. Half a surrogate pair and what is no character
+// become 〿.
+func rawUTF16(b []byte) string {
 	units := make([]uint16, len(b)/2)
 	for i := range units {
 		units[i] = binary.LittleEndian.Uint16(b[2*i:])
@@ -121,5 +123,5 @@ func decodeUTF16(b []byte) string {
 		}
 		out.WriteRune(r)
 	}
-	return strings.Trim(out.String(), " 　")
+	return out.String()
 }

@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"cunban/device"
+	"cunban/device/contract"
+	"cunban/device/sdt"
+)
+
+func newTestReader(t *testing.T) (*idReader, *sdt.Reader, *contract.Watcher) {
+	t.Helper()
+	dir := t.TempDir()
+	r := newIDReader(dir, slog.New(slog.DiscardHandler))
+	if err := r.plug(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.unplug)
+	d := sdt.New(sdt.Options{Open: sdt.Serial(filepath.Join(dir, SDTLink), 0), Timings: sdt.Timings{
+		Poll: 20 * time.Millisecond, Command: 150 * time.Millisecond, Read: 300 * time.Millisecond,
+		Quiet: 40 * time.Millisecond, Retry: 20 * time.Millisecond}})
+	w := contract.Watch(t, d)
+	contract.Start(t, d)
+	w.UntilCard(t, d.CardState, device.CardNone)
+	return r, d, w
+}
+
+func card(t *testing.T, name string) *CardFile {
+	t.Helper()
+	c, err := LoadCard("", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestLineFaults: the driver reads through every fault of the line.
+func TestLineFaults(t *testing.T) {
+	for name, fault := range map[string]sdtFault{"noise": faultNoise, "split": faultSplit, "wrong check byte": faultChecksum,
+		"wrong length": faultLength, "an answer lost": faultSilent, "answers twice": faultTwice} {
+		t.Run(name, func(t *testing.T) {
+			r, d, w := newTestReader(t)
+			if err := r.put(card(t, "zhang")); err != nil {
+				t.Fatal(err)
+			}
+			w.UntilCard(t, d.CardState, device.CardInserted)
+			r.setFault(fault)
+			got, err := d.ReadID(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Number != "140830195603120024" || !bytes.Equal(got.PhotoWLT, idPhoto()) {
+				t.Errorf("read %+v", got)
+			}
+			r.lift()
+			w.UntilCard(t, d.CardState, device.CardNone)
+			if h := d.Health(); h.State != device.StateReady {
+				t.Errorf("health %+v", h)
+			}
+		})
+	}
+}
+
+// TestReadRefused: every refusal of a read ends in an error with words and in a
+// state from which the next card is read.
+func TestReadRefused(t *testing.T) {
+	r, d, w := newTestReader(t)
+	for sw3, want := range map[string]error{"31": device.ErrUnresponsive, "32": device.ErrUnresponsive, "33": device.ErrUnresponsive,
+		"40": device.ErrForeignCard, "41": device.ErrCardTorn, "47": device.ErrCardTorn, "91": device.ErrForeignCard, "7E": device.ErrCardTorn} {
+		c := card(t, "zhang")
+		c.ID.Fault = sw3
+		if err := r.put(c); err != nil {
+			t.Fatal(err)
+		}
+		w.UntilCard(t, d.CardState, device.CardInserted)
+		_, err := d.ReadID(t.Context())
+		if !errors.Is(err, want) {
+			t.Errorf("SW3 %s: %v, want %v", sw3, err, want)
+		}
+		if cause, remedy := sdt.Words(err); cause == "" || remedy == "" {
+			t.Errorf("SW3 %s: no words for %v", sw3, err)
+		}
+		w.UntilCard(t, d.CardState, device.CardMustBeLifted)
+		r.lift()
+		w.UntilCard(t, d.CardState, device.CardNone)
+	}
+	if err := r.put(card(t, "zhang")); err != nil {
+		t.Fatal(err)
+	}
+	w.UntilCard(t, d.CardState, device.CardInserted)
+	if _, err := d.ReadID(t.Context()); err != nil {
+		t.Errorf("a good card after all the bad ones: %v", err)
+	}
+}
+
+// TestAllLayouts: what the simulator writes in each layout, the driver reads.
+func TestAllLayouts(t *testing.T) {
+	for typ, want := range map[string]device.IDCardType{"resident": device.IDResident, "hkmt": device.IDHKMT,
+		"foreigner": device.IDForeigner, "foreigner23": device.IDForeign23} {
+		c := card(t, "zhang")
+		c.ID.Type, c.ID.NameEN, c.ID.Nation, c.ID.Authority = typ, "MARIA ALEXANDRA CONSTANTINA EXAMPLE OF NOWHERE", "RUS", "1400"
+		c.Person.Number = "140830195603120"
+		b, err := c.idText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := sdt.ParseText(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Type != want || got.Name != "张桂兰" || got.Number != "140830195603120" || got.BirthDate != "19560312" || got.Sex != "2" {
+			t.Errorf("%s: %+v", typ, got)
+		}
+		switch foreign := want == device.IDForeigner || want == device.IDForeign23; {
+		case foreign && (got.NameEN != c.ID.NameEN || got.Nation != "RUS" || got.Ethnic != ""):
+			t.Errorf("%s: %+v", typ, got)
+		case !foreign && (got.Address != c.ID.Address || got.NameEN != ""):
+			t.Errorf("%s: %+v", typ, got)
+		}
+	}
+}
+
+// TestIdleIsQuiet: polling asks at its pace and no faster.
+func TestIdleIsQuiet(t *testing.T) {
+	r, d, _ := newTestReader(t)
+	count := func() int64 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.commands
+	}
+	before := count()
+	const span = 500 * time.Millisecond
+	<-time.After(span)
+	if n := count() - before; n < 5 || n > 30 {
+		t.Errorf("%d commands in %v at one every 20 ms (%+v)", n, span, d.Health())
+	}
+}
+
+func TestSilentReader(t *testing.T) {
+	dir := t.TempDir()
+	master, slave, err := openPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer slave.Close()
+	link := filepath.Join(dir, SDTLink)
+	if err := os.Symlink(slave.Name(), link); err != nil {
+		t.Fatal(err)
+	}
+	d := sdt.New(sdt.Options{Open: sdt.Serial(link, 0), Timings: sdt.Timings{Command: 20 * time.Millisecond, Quiet: 10 * time.Millisecond, Retry: 20 * time.Millisecond}})
+	w := contract.Watch(t, d)
+	contract.Start(t, d)
+	w.Until(t, "no answer", func() bool { return d.Health().Code == sdt.CodeSilent })
+}
