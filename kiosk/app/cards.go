@@ -136,10 +136,14 @@ func (d *cardDesk) socialEvent(e device.CardEvent) {
 		d.readers()
 	case device.CardUnresponsive:
 		d.stop()
-		d.set(func(v *ui.CardView) { *v = ui.CardView{Phase: ui.CardWrongWay, Seq: d.next(), Reader: string(device.KindCardReader)} })
+		d.set(func(v *ui.CardView) {
+			*v = ui.CardView{Phase: ui.CardWrongWay, Seq: d.next(), Reader: string(device.KindCardReader)}
+		})
 	case device.CardHeld:
 		d.stop()
-		d.set(func(v *ui.CardView) { *v = ui.CardView{Phase: ui.CardHeld, Seq: d.next(), Reader: string(device.KindCardReader)} })
+		d.set(func(v *ui.CardView) {
+			*v = ui.CardView{Phase: ui.CardHeld, Seq: d.next(), Reader: string(device.KindCardReader)}
+		})
 	case device.CardMustBeLifted:
 		// A contact card is never lifted.
 	}
@@ -273,7 +277,7 @@ func (d *cardDesk) finish(kind device.Kind, seq uint64, claim resident.Claim, er
 		d.note(oplog.CardRead, oplog.Failed, string(kind), fields)
 		return
 	}
-	fields["source"] = string(claim.Source)
+	fields["card"] = string(claim.Source)
 	d.note(oplog.CardRead, oplog.OK, string(kind), fields)
 	if d.sess.Current().Phase == session.Covered {
 		d.sess.CardBack(claim)

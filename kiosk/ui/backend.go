@@ -102,9 +102,13 @@ type Cards interface {
 	// BeginSession makes the claim's person the one at the screen and returns
 	// the session number. helper nil keeps the helper of the present session.
 	BeginSession(c resident.Claim) uint64
+	// NextResident ends the present session and begins one with the same clerk.
+	NextResident() uint64
 	// EndSession ends the present session: everything is wiped and the home
 	// page comes up.
 	EndSession(why session.Reason)
+	// CardIn reports whether a contact card is in the reader.
+	CardIn() bool
 	// Leaving tells that taking the card out now is expected.
 	Leaving()
 }

@@ -14,6 +14,7 @@ import (
 	"cunban/kiosk/form"
 	"cunban/kiosk/resident"
 	"cunban/kiosk/staff"
+	"cunban/kiosk/ui/input"
 	"cunban/kiosk/ui/theme"
 	"cunban/sync"
 	"cunban/sync/wire"
@@ -76,14 +77,20 @@ type Ctx struct {
 	Look  *theme.Look
 	Visit *Visit
 	Nav   *Routes
-	shell *Shell
-	gen   uint64
+	// Candidates and Recogniser are the engines of the text pad; nil where not
+	// installed.
+	Candidates input.Candidates
+	Recogniser input.Recogniser
+	shell      *Shell
+	gen        uint64
 }
 
 // Routes are the ways to pages of other packages, so that page packages need
 // not import each other. kiosk/ui/screen fills them.
 type Routes struct {
 	Home func() Page
+	// Menu is the home page of somebody who is identified.
+	Menu func() Page
 	// Card asks for a card and identity, then goes on. why is shown: 查进度要先读卡.
 	Card     func(why string, then func(c *Ctx)) Page
 	Category func(cat catalog.Category) Page
@@ -161,6 +168,12 @@ type Draft struct {
 	Confirmed bool         // the resident confirmed on screen
 }
 
+// Received is one thing handed in, for the receipt.
+type Received struct {
+	Name, How string
+	Pages     int
+}
+
 // Wipe zeroes what the draft holds.
 func (d *Draft) Wipe() {
 	if d.Form != nil {
@@ -209,6 +222,9 @@ func (c *Ctx) Begin(claim resident.Claim) {
 
 // End ends the visit at once, e.g. after the card was taken.
 func (c *Ctx) End() { c.shell.endVisit() }
+
+// NextResident ends this resident's visit; the clerk stays signed in.
+func (c *Ctx) NextResident() { c.shell.nextResident() }
 
 // Say speaks.
 func (c *Ctx) Say(text string) { c.shell.say(text) }

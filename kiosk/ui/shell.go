@@ -24,6 +24,7 @@ import (
 	"cunban/device"
 	"cunban/kiosk/cases"
 	"cunban/kiosk/session"
+	"cunban/kiosk/ui/input"
 	"cunban/kiosk/ui/theme"
 	"cunban/kiosk/ui/widget"
 	"cunban/sync"
@@ -35,6 +36,9 @@ type Options struct {
 	Window  fyne.Window
 	Backend Backend
 	Routes  *Routes
+	// Candidates and Recogniser are the engines of the text pad, nil for none.
+	Candidates input.Candidates
+	Recogniser input.Recogniser
 	// Screen is the real screen, for sizes in millimetres.
 	Screen theme.Screen
 	// OnTouch is called for every touch, taken or not (idle clock).
@@ -147,7 +151,8 @@ func (s *Shell) show(p Page) {
 	s.gen++
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.ctx = &Ctx{Context: ctx, B: s.b, Look: s.look, Visit: s.visit, Nav: s.nav, shell: s, gen: s.gen}
+	s.ctx = &Ctx{Context: ctx, B: s.b, Look: s.look, Visit: s.visit, Nav: s.nav,
+		Candidates: s.o.Candidates, Recogniser: s.o.Recogniser, shell: s, gen: s.gen}
 	s.page = p
 	s.clear(layerTrouble)
 	s.clear(layerAsk)
@@ -238,6 +243,17 @@ func (s *Shell) endVisit() {
 	}
 	s.wipe()
 	s.goHome()
+}
+
+// nextResident ends a resident's visit but keeps the clerk signed in, who has
+// others waiting.
+func (s *Shell) nextResident() {
+	helper := s.visit.Helper
+	n := s.b.NextResident()
+	s.visit.Wipe()
+	s.visit = &Visit{Number: n, Helper: helper}
+	s.app.Clipboard().SetContent("")
+	s.show(s.nav.StaffHome())
 }
 
 // wipe forgets everything of the person who was here: models, pictures,
@@ -341,6 +357,17 @@ func (s *Shell) SessionEvent(e session.Event) {
 
 // Minute refreshes what tells the time.
 func (s *Shell) Minute() { s.Post(s.refreshBar) }
+
+// Root is what can be touched now: the top overlay, or the page. UI goroutine
+// only; for tests.
+func (s *Shell) Root() fyne.CanvasObject {
+	for l := layerCount - 1; l >= 0; l-- {
+		if o := s.overlay[l]; o != nil {
+			return o
+		}
+	}
+	return s.main
+}
 
 // ScreenState is what a person sees now, for the automation door: tests and
 // demonstrations find touch targets by name and put a real pointer there.

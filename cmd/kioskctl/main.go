@@ -1,0 +1,179 @@
+// Command kioskctl is the technician's command line for a terminal: it asks the
+// running program through its socket, reads the vault itself when none runs,
+// and moves the simulated hardware.
+//
+//	kioskctl status  [--config FILE] [--json]
+//	kioskctl queue   [--config FILE] [--json]
+//	kioskctl devices [--config FILE] [--json]
+//	kioskctl log verify [--config FILE] [--json]
+//	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--json]
+//	kioskctl log export [--config FILE] [--out FILE] [--json]
+//	kioskctl stop    [--config FILE]
+//	kioskctl sim serve --dir DIR …
+//	kioskctl sim VERB [ARG] --dir DIR
+//
+// Exit codes: 0 all well, 1 something failed or the log is not whole, 2 wrong
+// command line or configuration, 3 no terminal runs and the question needs one.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"cunban/kiosk/app"
+	"cunban/kiosk/app/config"
+	"cunban/kiosk/app/control"
+)
+
+// version is set by the build: -ldflags "-X main.version=…".
+var version = "dev"
+
+// Exit codes.
+const (
+	exitOK         = 0
+	exitFailed     = 1
+	exitUsage      = 2
+	exitNotRunning = 3
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+const usage = `usage: kioskctl COMMAND [flags]
+
+  status        how the terminal is: identity, line, queue, log, vault
+  queue         cases that are not settled yet
+  devices       state, cause and remedy of every device
+  log verify    check the operation log (live, or an exported file)
+  log export    write the operation log to a file
+  stop          stop the terminal cleanly
+  sim           simulated hardware (kioskctl sim help)
+
+Flags: --config FILE (default /etc/cunban/kiosk.yaml), --json
+`
+
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(errs, usage)
+		return exitUsage
+	}
+	c := &command{ctx: ctx, out: out, errs: errs}
+	switch args[0] {
+	case "status":
+		return c.ask(args[1:], "status", c.status)
+	case "queue":
+		return c.ask(args[1:], "queue", c.queue)
+	case "devices":
+		return c.ask(args[1:], "devices", c.devices)
+	case "stop":
+		return c.ask(args[1:], "quit", func(json.RawMessage) int { fmt.Fprintln(out, "stopping"); return exitOK })
+	case "log":
+		if len(args) > 1 {
+			switch args[1] {
+			case "verify":
+				return c.logVerify(args[2:])
+			case "export":
+				return c.logExport(args[2:])
+			}
+		}
+	case "sim":
+		return simulate(ctx, args[1:], out, errs)
+	case "version":
+		fmt.Fprintln(out, version)
+		return exitOK
+	case "help", "-h", "--help":
+		fmt.Fprint(out, usage)
+		return exitOK
+	}
+	fmt.Fprintf(errs, "kioskctl: unknown command\n%s", usage)
+	return exitUsage
+}
+
+// command is one call.
+type command struct {
+	ctx       context.Context
+	out, errs io.Writer
+	json      bool
+	config    string
+	cfg       config.Config
+}
+
+// flags parses the common flags and reads the configuration.
+func (c *command) flags(name string, args []string, more func(*flag.FlagSet)) int {
+	fs := flag.NewFlagSet("kioskctl "+name, flag.ContinueOnError)
+	fs.SetOutput(c.errs)
+	fs.StringVar(&c.config, "config", "/etc/cunban/kiosk.yaml", "configuration file of the terminal")
+	fs.BoolVar(&c.json, "json", false, "JSON on standard output")
+	if more != nil {
+		more(fs)
+	}
+	if err := fs.Parse(args); err != nil {
+		return exitUsage
+	}
+	if fs.NArg() > 0 {
+		fmt.Fprintf(c.errs, "kioskctl %s: unexpected %q\n", name, fs.Arg(0))
+		return exitUsage
+	}
+	return exitOK
+}
+
+func (c *command) load() int {
+	cfg, err := config.Load(c.config)
+	if err != nil {
+		fmt.Fprintln(c.errs, err)
+		return exitUsage
+	}
+	c.cfg = cfg
+	return exitOK
+}
+
+// ask puts a question to the running terminal; when none runs, the vault is
+// opened here for those questions that it alone can answer.
+func (c *command) ask(args []string, do string, show func(json.RawMessage) int) int {
+	if code := c.flags(do, args, nil); code != exitOK {
+		return code
+	}
+	if code := c.load(); code != exitOK {
+		return code
+	}
+	var raw json.RawMessage
+	err := control.Call(c.ctx, control.Path(c.cfg.Data), do, nil, &raw)
+	if errors.Is(err, control.ErrNotRunning) && do != "quit" {
+		raw, err = app.Offline(c.ctx, c.cfg, version, do)
+	}
+	if err != nil {
+		return c.fail(err)
+	}
+	if c.json {
+		return c.print(raw)
+	}
+	return show(raw)
+}
+
+func (c *command) fail(err error) int {
+	fmt.Fprintln(c.errs, "kioskctl:", err)
+	if errors.Is(err, control.ErrNotRunning) {
+		return exitNotRunning
+	}
+	return exitFailed
+}
+
+// print writes indented JSON.
+func (c *command) print(v any) int {
+	e := json.NewEncoder(c.out)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return c.fail(err)
+	}
+	return exitOK
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"cunban/device/sim"
+)
+
+const simUsage = `usage:
+  kioskctl sim serve --dir DIR [--pcscd] [--printer ADDR] [--line ADDR --target ADDR] [--cards DIR]
+  kioskctl sim VERB [ARG] --dir DIR [--json]
+
+verbs: insert CARD, remove, tear N, id-put CARD, id-lift, reader-unplug [card|id], reader-plug [card|id],
+       printer-paper-out, printer-paper-in, printer-jam, scanner-unplug, scanner-plug, line-down, line-up, state, cards
+`
+
+// simulate runs the simulator or moves a running one.
+func simulate(ctx context.Context, args []string, out, errs io.Writer) int {
+	if len(args) == 0 || args[0] == "help" {
+		fmt.Fprint(errs, simUsage)
+		return exitUsage
+	}
+	if args[0] == "serve" {
+		return simServe(ctx, args[1:], out, errs)
+	}
+	verb := sim.Verb(args[0])
+	if !slices.Contains(sim.Verbs, verb) {
+		fmt.Fprintf(errs, "kioskctl sim: unknown verb %q\n%s", args[0], simUsage)
+		return exitUsage
+	}
+	// The argument may stand before or after the flags.
+	rest, arg := args[1:], ""
+	if len(rest) > 0 && rest[0] != "" && rest[0][0] != '-' {
+		arg, rest = rest[0], rest[1:]
+	}
+	fs := flag.NewFlagSet("kioskctl sim "+args[0], flag.ContinueOnError)
+	fs.SetOutput(errs)
+	dir := fs.String("dir", "", "folder of the simulator")
+	asJSON := fs.Bool("json", false, "JSON on standard output")
+	if err := fs.Parse(rest); err != nil {
+		return exitUsage
+	}
+	if arg == "" {
+		arg = fs.Arg(0)
+	}
+	if *dir == "" {
+		fmt.Fprint(errs, simUsage)
+		return exitUsage
+	}
+	req := sim.Request{Do: verb}
+	switch verb {
+	case sim.Insert, sim.IDPut:
+		req.Card = arg
+	case sim.Tear:
+		n, err := strconv.Atoi(arg)
+		if err != nil {
+			fmt.Fprintln(errs, "kioskctl sim tear: N is the number of the command in whose middle the card leaves")
+			return exitUsage
+		}
+		req.N = n
+	case sim.ReaderUnplug, sim.ReaderPlug:
+		req.Device = arg
+	}
+	c, err := sim.Dial(sim.SocketPath(*dir))
+	if err != nil {
+		fmt.Fprintln(errs, "kioskctl:", err)
+		return exitNotRunning
+	}
+	defer func() { _ = c.Close() }()
+	r, err := c.Do(ctx, req)
+	if err != nil {
+		fmt.Fprintln(errs, "kioskctl sim:", err)
+		return exitFailed
+	}
+	if *asJSON || r.State != nil || r.Cards != nil {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		if err := e.Encode(r); err != nil {
+			return exitFailed
+		}
+	}
+	return exitOK
+}
+
+// scannerConf switches SANE's test backend on and off in a configuration
+// folder: what a plugged scanner is to the program.
+func scannerConf(dir string, plugged bool) error {
+	text := "# written by the simulator\n"
+	if plugged {
+		text += "test\n"
+	}
+	return os.WriteFile(filepath.Join(dir, "dll.conf"), []byte(text), 0o644)
+}
+
+func simServe(ctx context.Context, args []string, out, errs io.Writer) int {
+	fs := flag.NewFlagSet("kioskctl sim serve", flag.ContinueOnError)
+	fs.SetOutput(errs)
+	dir := fs.String("dir", "", "folder for socket, serial line, scanner configuration (sane/) and printed PDFs (printed/)")
+	cards := fs.String("cards", "", "folder with more card files")
+	pcscd := fs.Bool("pcscd", false, "start pcscd with the virtual reader")
+	printer := fs.String("printer", "", "address of the simulated printer, such as 127.0.0.1:8631")
+	listen := fs.String("line", "", "address of the line that can be cut")
+	target := fs.String("target", "", "where the line leads")
+	if err := fs.Parse(args); err != nil {
+		return exitUsage
+	}
+	if *dir == "" || (*listen == "") != (*target == "") {
+		fmt.Fprint(errs, simUsage)
+		return exitUsage
+	}
+	if err := serveSim(ctx, *dir, *cards, *pcscd, *printer, *listen, *target, out, errs); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(errs, "kioskctl sim:", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+func serveSim(ctx context.Context, dir, cards string, pcscd bool, printer, listen, target string, out, errs io.Writer) error {
+	log := slog.New(slog.NewTextHandler(errs, nil))
+	sane := filepath.Join(dir, "sane")
+	if err := os.MkdirAll(sane, 0o700); err != nil {
+		return err
+	}
+	if err := scannerConf(sane, true); err != nil {
+		return err
+	}
+	o := sim.Options{Dir: dir, CardDir: cards, LineListen: listen, LineTarget: target, Logger: log,
+		OnScanner: func(plugged bool) {
+			if err := scannerConf(sane, plugged); err != nil {
+				log.Error("scanner", "err", err)
+			}
+		}}
+	if pcscd {
+		o.Pcscd = &sim.Pcscd{}
+	}
+	if printer != "" {
+		ln, err := net.Listen("tcp", printer)
+		if err != nil {
+			return fmt.Errorf("printer: %w", err)
+		}
+		p := sim.NewPrinter(sim.PrinterOptions{Dir: filepath.Join(dir, "printed"), PageTime: 300 * time.Millisecond, Logger: log})
+		o.Printer = p
+		ctx2, cancel := context.WithCancel(ctx)
+		defer cancel()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := p.Serve(ctx2, ln); err != nil && ctx2.Err() == nil {
+				log.Error("printer", "err", err)
+			}
+		}()
+		defer func() { cancel(); <-done }()
+	}
+	return sim.New(o).Run(ctx, func() { fmt.Fprintln(out, "ready") })
+}

@@ -1,0 +1,352 @@
+// Package app is the only place that knows everybody: it makes the parts from
+// the configuration, ties them together, runs them and stops them cleanly. It
+// exists so that every other package can be read and tested alone.
+//
+// It guarantees an order: the vault is open and checked before anything can
+// change it, the operation log records the start before the first session, and
+// at the end the session is wiped, the engine has stopped and the log is signed
+// before the vault closes. A part that cannot start is shown with a remedy and
+// does not stop the others, but for the vault and the catalogue: without them
+// there is no terminal.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	gosync "sync"
+	"sync/atomic"
+	"time"
+
+	"cunban/device"
+	"cunban/kiosk/app/config"
+	"cunban/kiosk/cases"
+	"cunban/kiosk/catalog"
+	"cunban/kiosk/divisions"
+	"cunban/kiosk/oplog"
+	"cunban/kiosk/paper"
+	"cunban/kiosk/session"
+	"cunban/kiosk/staff"
+	"cunban/kiosk/ui"
+	"cunban/kiosk/vault"
+	"cunban/sync"
+	"cunban/sync/wire"
+)
+
+// Options are what the command line adds to the configuration.
+type Options struct {
+	Config  config.Config
+	Version string
+	Logger  *slog.Logger
+	Now     func() time.Time
+	// Renderer is the command of the PDF worker (this program with "render").
+	Renderer []string
+	// Window is "1600x900" for a window, "" for the full screen.
+	Window string
+	// Automation opens the door that tells tests what is on the screen. It
+	// works only while the terminal is marked as a demonstration.
+	Automation bool
+	// Portrait and so on come from the window's size.
+}
+
+// App is a running terminal.
+type App struct {
+	o       Options
+	cfg     config.Config
+	log     *slog.Logger
+	started time.Time
+	serial  string
+
+	vault     *vault.Vault
+	keyWords  string
+	entries   *entries
+	catalogue atomic.Pointer[catalog.Catalogue]
+	calendar  cases.Calendar
+	divisions *divisions.Divisions
+	roster    *staff.Roster
+	sess      *session.Manager
+	cards     *cardDesk
+	renderer  *paper.Renderer
+
+	devices []device.Device
+	sources []device.DocumentSource
+	printer device.Printer
+	speaker device.Speaker
+
+	shell *ui.Shell
+	ctx   context.Context // of everything that runs
+	stop  context.CancelFunc
+	wg    gosync.WaitGroup
+
+	mu       gosync.Mutex
+	point    ui.Point
+	office   paper.Office
+	id       wire.Identity
+	enrolled bool
+	engine   *sync.Engine
+	creds    *sync.Credentials
+	endEng   context.CancelFunc
+	out      bool   // revoked
+	broken   string // why the terminal takes no work, "" = it does
+	helpAt   time.Time
+	quitFn   func()
+}
+
+// keySession keeps the number of the last session, so that numbers never
+// repeat across starts.
+const keySession = "terminal/session"
+
+// New opens what must be open before a window shows. The error is a *ui.Trouble
+// where a person can do something about it.
+func New(ctx context.Context, o Options) (*App, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &App{o: o, cfg: o.Config, log: o.Logger, started: o.Now(), serial: o.Config.Serial}
+	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if a.serial == "" {
+		a.serial = machineSerial()
+	}
+	if err := a.open(ctx); err != nil {
+		a.stop()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) error {
+	sources, err := keySources(a.cfg.Keys)
+	if err != nil {
+		return err
+	}
+	v, err := vault.Open(ctx, vault.Options{
+		Dir: vaultDir(a.cfg), Keys: sources, Version: a.o.Version, Now: a.o.Now, MinFree: int64(a.cfg.MinFreeMB) << 20,
+		Logger: a.log, Terminal: func() string { id, _ := a.identity(); return id.ID },
+	})
+	if err != nil {
+		return vaultTrouble(err)
+	}
+	a.vault = v
+	a.entries = newEntries(v.Record, a.log)
+	a.keyWords = keyStrength(ctx, sources, v)
+	fail := func(err error) error {
+		return errors.Join(err, v.Close(context.WithoutCancel(ctx)))
+	}
+	cat, err := catalog.Embedded()
+	if err != nil {
+		return fail(plain("CT-01", "事项目录坏了，不能办事", "请重装程序，或联系县里", err))
+	}
+	a.catalogue.Store(cat)
+	if a.id, a.enrolled, err = sync.LoadIdentity(ctx, v); err != nil {
+		return fail(storeTrouble(err))
+	}
+	if a.divisions, err = divisions.Embedded(a.id.Region); err != nil {
+		return fail(fmt.Errorf("division codes: %w", err))
+	}
+	a.roster = &staff.Roster{Settings: v, Now: a.Now, Rand: randReader, Region: func() string { id, _ := a.identity(); return id.Region }}
+	first, err := a.lastSession(ctx)
+	if err != nil {
+		return fail(storeTrouble(err))
+	}
+	w := a.cfg.Waits
+	a.sess = session.New(session.Timing{Idle: config.Seconds(w.Idle), IdleLarge: config.Seconds(w.IdleLarge),
+		Ask: config.Seconds(w.Ask), Cover: config.Seconds(w.Cover)}, first, a.o.Now, a.sessionEvent)
+	a.renderer = paper.NewRenderer(paper.RendererOptions{Command: a.o.Renderer})
+	a.makeDevices()
+	a.loadDownlinkedCatalogue(ctx)
+	a.makePoint(ctx)
+	return nil
+}
+
+// identity is who the county says this terminal is.
+func (a *App) identity() (wire.Identity, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.id, a.enrolled
+}
+
+func (a *App) engineNow() *sync.Engine {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.engine
+}
+
+func (a *App) credentials() *sync.Credentials {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.creds
+}
+
+func (a *App) revoked() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.out
+}
+
+func (a *App) fault() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.broken
+}
+
+func (a *App) program() string { return "cunban/" + a.o.Version }
+
+// start runs everything that runs; the shell exists already.
+func (a *App) start() {
+	id, _ := a.identity()
+	a.record(oplog.Entry{Event: oplog.TerminalStart, Role: oplog.RoleSystem, Fields: map[string]string{
+		"catalogue": a.Catalogue().Version, "terminal": id.ID, "clean": fmt.Sprint(a.vault.Clean())}})
+	// The writer of the log has no end of its own but stop's: see Stop.
+	go a.entries.run(a.ctx)
+	for _, d := range a.devices {
+		a.wg.Go(func() {
+			if err := d.Run(a.ctx); err != nil && a.ctx.Err() == nil {
+				a.log.Error("driver ended", "kind", string(d.Kind()), "err", err)
+			}
+		})
+		off := d.Subscribe(a.deviceEvent(d))
+		context.AfterFunc(a.ctx, off)
+	}
+	a.wg.Go(func() { a.cards.run(a.ctx) })
+	a.wg.Go(a.minutes)
+	a.startEngine()
+}
+
+// minutes keeps the clock of the bar and the point's facts fresh.
+func (a *App) minutes() {
+	t := time.NewTicker(20 * time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-t.C:
+			a.shell.Minute()
+		}
+	}
+}
+
+// deviceEvent tells pages, the county and the log of a device that changed.
+func (a *App) deviceEvent(d device.Device) func(device.Event) {
+	last := d.Health().State
+	return func(e device.Event) {
+		if e.Health == nil {
+			return
+		}
+		h := *e.Health
+		if h.State != last && h.State != device.StateBusy && last != device.StateBusy {
+			a.note(oplog.DeviceState, oplog.OK, string(h.Kind), map[string]string{"from": string(last), "to": string(h.State), "code": h.Code})
+			if g := a.engineNow(); g != nil {
+				g.ReportHealth()
+			}
+		}
+		last = h.State
+		a.makePoint(a.ctx)
+		a.shell.DeviceChanged(h)
+	}
+}
+
+// sessionEvent follows the session manager: log, counters, screen.
+func (a *App) sessionEvent(e session.Event) {
+	entry := oplog.Entry{Role: oplog.RoleSystem, Session: e.Session}
+	switch e.Kind {
+	case session.Began:
+		entry.Event, entry.Role = oplog.SessionBegin, oplog.RoleResident
+		if err := a.vault.Put(a.ctx, keySession, fmt.Appendf(nil, "%d", e.Session)); err != nil {
+			a.log.Error("session number not kept", "err", err)
+		}
+	case session.Asked:
+		entry.Event = oplog.IdleAsked
+	case session.Ended:
+		entry.Event, entry.Fields = oplog.SessionEnd, map[string]string{"how": string(e.Reason)}
+		if e.Reason == session.IdleOut {
+			a.record(oplog.Entry{Event: oplog.IdleWiped, Role: oplog.RoleSystem, Session: e.Session})
+		}
+		if a.printer != nil {
+			go a.purge()
+		}
+	case session.CardLeft:
+		if e.First {
+			entry.Event = oplog.CardLeft
+		}
+	case session.CoveredUp:
+		entry.Event = oplog.CardTaken
+	case session.Continued, session.Uncovered:
+	}
+	if entry.Event != "" {
+		a.record(entry)
+	}
+	if a.shell != nil {
+		a.shell.SessionEvent(e)
+	}
+}
+
+// purge drops what the ended session left in the print spool.
+func (a *App) purge() {
+	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Second)
+	defer cancel()
+	if err := a.printer.Purge(ctx); err != nil {
+		a.log.Warn("print spool not purged", "err", err)
+	}
+}
+
+func (a *App) lastSession(ctx context.Context) (uint64, error) {
+	b, ok, err := a.vault.Get(ctx, keySession)
+	if err != nil || !ok {
+		return 0, err
+	}
+	var n uint64
+	if _, err := fmt.Sscanf(string(b), "%d", &n); err != nil {
+		return 0, fmt.Errorf("read the last session number: %w", err)
+	}
+	return n, nil
+}
+
+// stopLimit is how long a clean stop may take before the program ends anyway;
+// nothing is lost then, since nothing unsaved was called saved.
+const stopLimit = 15 * time.Second
+
+// Stop ends everything in order. The vault closes last.
+func (a *App) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	a.sess.Stop()
+	a.stopEngine()
+	a.record(oplog.Entry{Event: oplog.TerminalStop, Role: oplog.RoleSystem})
+	a.stop()
+	<-a.entries.done
+	ended := make(chan struct{})
+	go func() { a.wg.Wait(); close(ended) }()
+	var late error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		late = errors.New("some parts did not stop in time")
+	}
+	return errors.Join(late, a.renderer.Close(), a.vault.Close(ctx))
+}
+
+func (a *App) quit() {
+	a.mu.Lock()
+	f := a.quitFn
+	a.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// bell tells the county's page that somebody calls for help here; the sound is
+// the shell's.
+func (a *App) bell() {
+	a.mu.Lock()
+	a.helpAt = a.o.Now()
+	e := a.engine
+	a.mu.Unlock()
+	if e != nil {
+		e.ReportHealth()
+	}
+}

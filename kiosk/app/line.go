@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"cunban/kiosk/catalog"
+	"cunban/kiosk/oplog"
+	"cunban/sync"
+	"cunban/sync/wire"
+)
+
+// startEngine begins to talk to the county, if the terminal is enrolled.
+func (a *App) startEngine() {
+	id, enrolled := a.identity()
+	if !enrolled || a.cfg.Upstream == "" {
+		return
+	}
+	creds, err := sync.LoadCredentials(a.ctx, a.vault)
+	if err != nil {
+		a.log.Error("no credentials", "err", err)
+		return
+	}
+	e, err := sync.New(sync.Options{
+		Store: a.vault, Credentials: creds, Base: a.cfg.Upstream, Terminal: id.ID, Program: a.program(), Now: a.o.Now,
+		OnEvent: a.syncEvent, Logger: a.log, Health: a.health, PortalProbe: a.cfg.PortalProbe,
+		UploadRate: int64(a.cfg.UploadRateKB) << 10,
+	})
+	if err != nil {
+		a.log.Error("sync cannot start", "err", err)
+		return
+	}
+	ctx, cancel := context.WithCancel(a.ctx)
+	a.mu.Lock()
+	a.engine, a.creds, a.endEng = e, creds, cancel
+	a.mu.Unlock()
+	a.wg.Go(func() {
+		if err := e.Run(ctx); err != nil {
+			a.log.Error("sync ended", "err", err)
+		}
+	})
+}
+
+func (a *App) stopEngine() {
+	a.mu.Lock()
+	end := a.endEng
+	a.endEng = nil
+	a.mu.Unlock()
+	if end != nil {
+		end()
+	}
+}
+
+// enrolledNow takes a fresh identity into use.
+func (a *App) enrolledNow(id wire.Identity) {
+	a.stopEngine()
+	a.mu.Lock()
+	a.id, a.enrolled, a.engine = id, true, nil
+	a.mu.Unlock()
+	a.startEngine()
+	a.makePoint(a.ctx)
+}
+
+// syncEvent follows the engine. It runs on the engine's goroutines and must not
+// block; pages are told through the shell.
+func (a *App) syncEvent(e sync.Event) {
+	switch e.Kind {
+	case sync.EventLine:
+		a.note(oplog.LineState, oplog.OK, "", map[string]string{"to": string(e.Line.Kind)})
+		a.shell.LineChanged(e.Line)
+	case sync.EventAccepted:
+		a.shell.CaseChanged(e.Case)
+	case sync.EventUpdate, sync.EventAttention:
+		a.caseMoved(e.CaseID)
+	case sync.EventDownlink:
+		a.downlink(e)
+	case sync.EventRefused:
+		a.note(oplog.DownlinkRefused, oplog.Refused, "", map[string]string{"kind": string(e.Object), "id": e.ID})
+	case sync.EventRevoked:
+		a.mu.Lock()
+		a.out = e.Text != ""
+		a.mu.Unlock()
+		go a.makePoint(a.ctx)
+	case sync.EventStore:
+		a.log.Error("sync: store", "text", e.Text, "detail", e.Detail)
+	case sync.EventCheckpoint:
+		a.log.Error("the county refused a log checkpoint", "detail", e.Detail)
+	case sync.EventSent, sync.EventRetry, sync.EventRenewed:
+	}
+}
+
+// caseMoved tells pages of a case that the county moved.
+func (a *App) caseMoved(id string) {
+	go func() {
+		c, err := a.vault.Case(a.ctx, id)
+		if err != nil {
+			a.log.Warn("case moved but cannot be read", "err", err)
+			return
+		}
+		a.shell.CaseChanged(c)
+	}()
+}
+
+// downlink takes what came down into use.
+func (a *App) downlink(e sync.Event) {
+	switch e.Object {
+	case wire.KindCatalogue:
+		go a.loadDownlinkedCatalogue(a.ctx)
+	case wire.KindNotice, wire.KindConfig:
+		go a.makePoint(a.ctx)
+	case wire.KindCaseUpdate, wire.KindStaff, wire.KindJob, wire.KindCourse, wire.KindEvent, wire.KindPost, wire.KindPolicy, wire.KindRevoke:
+	}
+}
+
+// loadDownlinkedCatalogue swaps the catalogue when the county's is newer and
+// sound; a broken one is refused and the present one stays.
+func (a *App) loadDownlinkedCatalogue(ctx context.Context) {
+	services, ok1, err1 := sync.Object(ctx, a.vault, wire.KindCatalogue, "services")
+	codes, ok2, err2 := sync.Object(ctx, a.vault, wire.KindCatalogue, "codes")
+	if err1 != nil || err2 != nil || !ok1 || !ok2 {
+		return
+	}
+	now := a.Catalogue().Version
+	c, err := catalog.Load(services, codes, "county services.json", "county codes.json")
+	if err != nil {
+		a.log.Error("the county's catalogue is refused", "err", err)
+		a.note(oplog.CatalogueChange, oplog.Refused, "", map[string]string{"from": now})
+		return
+	}
+	if !catalog.Newer(c.Version, now) {
+		return
+	}
+	a.catalogue.Store(c)
+	a.note(oplog.CatalogueChange, oplog.OK, "", map[string]string{"from": now, "to": c.Version})
+}
+
+// helpFor is how long a call for help shows on the county's page.
+const helpFor = 10 * time.Minute
+
+// health describes the terminal for the county; nothing about residents.
+func (a *App) health(ctx context.Context) wire.Health {
+	h := wire.Health{At: a.Now().UTC(), StartedAt: a.started.UTC(), Version: a.o.Version, Catalogue: a.Catalogue().Version,
+		Demo: a.Point().Demo, BootID: bootID()}
+	for _, d := range a.Devices() {
+		h.Devices = append(h.Devices, wire.Device{Kind: string(d.Kind), Name: d.Name, State: string(d.State), Code: d.Code,
+			Cause: d.Cause, Remedy: d.Remedy, Detail: d.Detail, Demo: d.Demo, Since: d.Since.UTC(), Counters: d.Counters})
+	}
+	if s, err := a.vault.Stats(ctx); err == nil {
+		h.Disk = wire.Disk{FreeBytes: s.FreeBytes, VaultBytes: s.Bytes}
+	}
+	for _, i := range a.vault.Incidents() {
+		h.Faults = append(h.Faults, wire.Fault{Code: "VT-" + string(i.Kind), Text: i.Text, Level: 2, Since: i.At.UTC(), Detail: i.Detail})
+	}
+	a.mu.Lock()
+	at := a.helpAt
+	a.mu.Unlock()
+	if !at.IsZero() && a.o.Now().Sub(at) < helpFor {
+		h.Faults = append(h.Faults, wire.Fault{Code: "HC-01", Text: "有群众按了“呼叫帮办”", Level: 4, Since: at.UTC()})
+	}
+	return h
+}
+
+// bootID names this boot of the machine, "" where the system does not tell.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// machineSerial makes a serial number of the machine's own, for terminals whose
+// configuration gives none.
+func machineSerial() string {
+	for _, p := range []string{"/sys/class/dmi/id/product_serial", "/etc/machine-id"} {
+		if b, err := os.ReadFile(p); err == nil {
+			if s := strings.TrimSpace(string(b)); wire.ValidTerminal(s) {
+				return s
+			}
+		}
+	}
+	return "UNKNOWN"
+}

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"cunban/device"
+	"cunban/kiosk/app/config"
+	"cunban/kiosk/app/control"
+	"cunban/kiosk/catalog"
+	"cunban/kiosk/vault"
+	"cunban/sync"
+)
+
+// Offline answers a question of kioskctl from the vault alone, when no terminal
+// runs. Devices are not asked: their drivers belong to a running program.
+func Offline(ctx context.Context, c config.Config, version, do string) (_ json.RawMessage, err error) {
+	sources, err := keySources(c.Keys)
+	if err != nil {
+		return nil, err
+	}
+	v, err := vault.Open(ctx, vault.Options{Dir: vaultDir(c), Keys: sources, Version: version})
+	if err != nil {
+		return nil, vaultTrouble(err)
+	}
+	defer func() { err = errors.Join(err, v.Close(context.WithoutCancel(ctx))) }()
+	a := &App{cfg: c, vault: v, o: Options{Version: version, Now: time.Now}}
+	a.keyWords = keyStrength(ctx, sources, v)
+	if a.id, a.enrolled, err = sync.LoadIdentity(ctx, v); err != nil {
+		return nil, err
+	}
+	cat, err := catalog.Embedded()
+	if err != nil {
+		return nil, err
+	}
+	a.catalogue.Store(cat)
+	var out any
+	switch do {
+	case "status":
+		out, err = a.Status(ctx)
+	case "queue":
+		items, n, e := a.Queue(ctx)
+		out, err = QueueView(items, n), e
+	case "devices":
+		out = []device.Health{}
+		err = fmt.Errorf("devices: %w", control.ErrNotRunning)
+	case "log-verify":
+		out, err = a.VerifyLog(ctx, nil)
+	case "log-export":
+		out, err = a.exported(ctx)
+	default:
+		return nil, fmt.Errorf("%s: %w", do, control.ErrNotRunning)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(out)
+}
+
+// Exported names the files of an exported log.
+type Exported struct {
+	Path string // the log
+	Key  string // the terminal's public log key, PEM
+}
+
+func (a *App) exported(ctx context.Context) (Exported, error) {
+	path, err := a.ExportLog(ctx)
+	return Exported{Path: path, Key: path + ".pem"}, err
+}

@@ -1,0 +1,245 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"time"
+
+	"golang.org/x/image/draw"
+
+	"cunban/device"
+	"cunban/device/scan"
+	"cunban/device/scan/imaging"
+	"cunban/kiosk/cases"
+	"cunban/kiosk/oplog"
+	"cunban/kiosk/paper"
+	"cunban/kiosk/resident"
+	"cunban/kiosk/ui"
+	"cunban/sync/wire"
+)
+
+// Receipt implements ui.Backend.
+func (a *App) Receipt(ctx context.Context, caseID string, c resident.Claim, got []paper.Material) ([]byte, error) {
+	k, err := a.vault.Case(ctx, caseID)
+	if err != nil {
+		return nil, storeTrouble(err)
+	}
+	qr := ""
+	p, err := a.vault.LogProof(ctx, caseID)
+	if err == nil {
+		qr, err = paper.QRText(paper.Proof{CaseID: caseID, LogIndex: p.Index, LogSize: p.Size, Root: p.Root, Hashes: p.Hashes})
+	}
+	if err != nil {
+		a.log.Warn("receipt without proof", "case", caseID, "err", err)
+	}
+	return paper.Receipt(paper.ReceiptData{Case: inBeijing(k), Claim: c, Received: got, Office: a.Office(), QR: qr,
+		PrintedAt: a.Now().In(ui.Beijing), Demo: a.Point().Demo})
+}
+
+// Notice implements ui.Backend.
+func (a *App) Notice(_ context.Context, service string) ([]byte, error) {
+	return paper.Notice(paper.NoticeData{Service: a.Catalogue().Service(service), Office: a.Office(),
+		PrintedAt: a.Now().In(ui.Beijing), Demo: a.Point().Demo})
+}
+
+// Progress implements ui.Backend.
+func (a *App) Progress(ctx context.Context, caseID string, c resident.Claim) ([]byte, error) {
+	k, err := a.vault.Case(ctx, caseID)
+	if err != nil {
+		return nil, storeTrouble(err)
+	}
+	events, err := a.vault.Timeline(ctx, caseID)
+	if err != nil {
+		return nil, storeTrouble(err)
+	}
+	for i := range events {
+		events[i].At = events[i].At.In(ui.Beijing)
+	}
+	return paper.Progress(paper.ProgressData{Case: inBeijing(k), Claim: c, Events: events, Office: a.Office(),
+		PrintedAt: a.Now().In(ui.Beijing), Demo: a.Point().Demo})
+}
+
+// Table implements ui.Backend.
+func (a *App) Table(_ context.Context, title string, r wire.RecordsOut, c resident.Claim, asOf time.Time) ([]byte, error) {
+	d := paper.TableData{Title: title, Claim: c, Columns: r.Columns, Rows: r.Rows, Note: r.Note, AsOf: asOf.In(ui.Beijing),
+		Office: a.Office(), PrintedAt: a.Now().In(ui.Beijing), Demo: a.Point().Demo}
+	for _, s := range r.Summary {
+		d.Summary = append(d.Summary, [2]string{s.Label, s.Value})
+	}
+	return paper.Table(d)
+}
+
+// TestPage implements ui.Backend.
+func (a *App) TestPage(context.Context) ([]byte, error) {
+	var lines []paper.ReportLine
+	for _, h := range a.Devices() {
+		m := paper.MarkPass
+		if !h.State.Usable() {
+			m = paper.MarkFail
+		}
+		lines = append(lines, paper.ReportLine{Name: deviceName(h.Kind), Value: first(h.Cause, "正常"), Mark: m, Remedy: h.Remedy})
+	}
+	return paper.Report(paper.ReportData{Title: "打印测试页", Technician: account(a), Office: a.Office(),
+		Sections: []paper.ReportSection{{Title: "设备", Lines: lines}}, PrintedAt: a.Now().In(ui.Beijing), Demo: a.Point().Demo})
+}
+
+func account(a *App) string {
+	if t := a.sess.Current().Technician; t != nil {
+		return t.Number
+	}
+	return ""
+}
+
+// Preview implements ui.Backend.
+func (a *App) Preview(ctx context.Context, pdf []byte, page, dpi int) (image.Image, error) {
+	p, err := a.renderer.Render(ctx, pdf, page, dpi)
+	if err != nil {
+		return nil, err
+	}
+	return p.Image()
+}
+
+// Printer implements ui.Backend.
+func (a *App) Printer() device.Health {
+	if a.printer == nil {
+		return device.Health{Kind: device.KindPagePrinter, State: device.StateAbsent, Cause: "这台机器没有接打印机",
+			Remedy: "办件不受影响，要纸质回执请帮办员打印"}
+	}
+	return a.printer.Health()
+}
+
+// Print implements ui.Backend.
+func (a *App) Print(ctx context.Context, title string, pdf []byte, progress func(string)) (device.PrintResult, error) {
+	release := a.sess.Hold()
+	defer release()
+	if a.printer == nil {
+		h := a.Printer()
+		return device.PrintResult{End: device.PrintFailed, Cause: h.Cause, Remedy: h.Remedy}, nil
+	}
+	fields := map[string]string{"paper": title}
+	a.Note(ctx, oplog.PrintBegin, oplog.Begin, "", fields)
+	r, err := a.printer.Print(ctx, title, pdf, progress)
+	out := oplog.End
+	if err != nil || r.End != device.PrintDone {
+		out = oplog.Failed
+		fields["reason"] = string(r.End)
+	}
+	a.Note(context.WithoutCancel(ctx), oplog.PrintEnd, out, "", fields)
+	if err != nil {
+		h := a.printer.Health()
+		return r, plain(first(h.Code, "PR-02"), first(h.Cause, "打印机没有回应"),
+			first(h.Remedy, "请检查打印机的电源和纸")+"。事情不受影响，回执随时可以补打", err)
+	}
+	return r, nil
+}
+
+// Sources implements ui.Backend.
+func (a *App) Sources() []ui.Source {
+	var out []ui.Source
+	for _, s := range a.sources {
+		name := "扫描仪"
+		if s.Kind() == device.KindPageFolder {
+			name = "帮办员电脑"
+		}
+		out = append(out, ui.Source{Kind: s.Kind(), Name: name, Health: s.Health()})
+	}
+	return out
+}
+
+// previewWidth is how wide a captured page is shown, in pixels.
+const previewWidth = 900
+
+// Take implements ui.Backend.
+func (a *App) Take(ctx context.Context, k device.Kind) (ui.Shot, error) {
+	release := a.sess.Hold()
+	defer release()
+	for _, s := range a.sources {
+		if s.Kind() != k {
+			continue
+		}
+		page, err := s.Capture(ctx)
+		if err != nil {
+			code, cause, remedy := scan.Explain(err)
+			return ui.Shot{}, plain(code, cause, remedy+"。已经扫好的页都在", err)
+		}
+		data, v, err := imaging.Prepare(page.Image, page.DPI)
+		if err != nil {
+			return ui.Shot{}, plain("SC-90", "这一页没有处理好", "请再扫一次。已经扫好的页都在", err)
+		}
+		small, err := jpeg.Decode(bytes.NewReader(data))
+		if err != nil {
+			return ui.Shot{}, fmt.Errorf("show the page: %w", err)
+		}
+		return ui.Shot{JPEG: data, Preview: shrink(small, previewWidth), OK: v.OK, Words: v.Words, Blank: v.Blank, Source: page.Source}, nil
+	}
+	return ui.Shot{}, plain("SC-91", "没有这个扫描设备", "请先按“以后补交”，或请帮办拍", errors.New("no source "+string(k)))
+}
+
+// shrink makes a picture at most width pixels wide.
+func shrink(img image.Image, width int) image.Image {
+	b := img.Bounds()
+	if b.Dx() <= width {
+		return img
+	}
+	out := image.NewRGBA(image.Rect(0, 0, width, b.Dy()*width/b.Dx()))
+	draw.ApproxBiLinear.Scale(out, out.Rect, img, b, draw.Src, nil)
+	return out
+}
+
+// inBeijing gives a case's times in the zone of the paper.
+func inBeijing(k cases.Case) cases.Case {
+	for _, t := range []*time.Time{&k.StartedAt, &k.SavedAt, &k.UpdatedAt, &k.AcceptedAt} {
+		if !t.IsZero() {
+			*t = t.In(ui.Beijing)
+		}
+	}
+	return k
+}
+
+// deviceName is what people call a device.
+func deviceName(k device.Kind) string {
+	switch k {
+	case device.KindCardReader:
+		return "社保卡读卡器"
+	case device.KindIDReader:
+		return "身份证读卡器"
+	case device.KindDocCamera:
+		return "高拍仪"
+	case device.KindScanner:
+		return "扫描仪"
+	case device.KindPageFolder:
+		return "帮办员电脑"
+	case device.KindPagePrinter:
+		return "打印机"
+	case device.KindReceiptPrint:
+		return "小票打印机"
+	case device.KindSpeech:
+		return "语音"
+	case device.KindLights:
+		return "指示灯"
+	case device.KindVendor:
+		return "厂家设备"
+	}
+	return string(k)
+}
+
+// Say implements ui.Backend.
+func (a *App) Say(text string) {
+	if a.speaker != nil {
+		a.speaker.Say(text)
+	}
+}
+
+// Hush implements ui.Backend.
+func (a *App) Hush() {
+	if a.speaker != nil {
+		a.speaker.Stop()
+	}
+}
+
+// Voiced implements ui.Backend.
+func (a *App) Voiced() bool { return a.speaker != nil && a.speaker.Health().State.Usable() }

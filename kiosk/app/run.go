@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"fyne.io/fyne/v2"
+	fapp "fyne.io/fyne/v2/app"
+
+	"cunban/kiosk/ui"
+	"cunban/kiosk/ui/input"
+	"cunban/kiosk/ui/input/handwriting"
+	"cunban/kiosk/ui/input/pinyin"
+	"cunban/kiosk/ui/screen"
+	"cunban/kiosk/ui/theme"
+)
+
+// appID names the program to the desktop.
+const appID = "cn.ruicheng.cunban"
+
+// Run shows the terminal until ctx ends or a technician quits. It must be
+// called on the main goroutine. What keeps the terminal from starting is shown
+// in the window too, in plain words, and returned.
+func Run(ctx context.Context, o Options) error {
+	fa := fapp.NewWithID(appID)
+	win := fa.NewWindow("村办")
+	screenSize := screenOf(o)
+	if w, h, ok := windowSize(o.Window); ok {
+		win.Resize(fyne.NewSize(w, h))
+		win.SetFixedSize(true)
+	} else {
+		win.SetFullScreen(true)
+	}
+	a, err := New(ctx, o)
+	if err != nil {
+		ui.ShowFault(fa, win, screenSize, ui.AsTrouble(err))
+		context.AfterFunc(ctx, func() { fyne.Do(fa.Quit) })
+		win.ShowAndRun()
+		return err
+	}
+	cands, rec, closeEngines := a.engines()
+	defer closeEngines()
+	a.shell = ui.New(ui.Options{App: fa, Window: win, Backend: a, Routes: screen.Routes(), Screen: screenSize,
+		Candidates: cands, Recogniser: rec, OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge})
+	a.mu.Lock()
+	a.quitFn = func() { fyne.Do(fa.Quit) }
+	a.mu.Unlock()
+	closeDoor, err := a.openDoor()
+	if err != nil {
+		a.log.Error("control socket", "err", err)
+	}
+	win.SetCloseIntercept(func() { fa.Quit() })
+	fa.Lifecycle().SetOnStarted(func() {
+		a.start()
+		a.shell.Start()
+	})
+	stopped := context.AfterFunc(ctx, func() { fyne.Do(fa.Quit) })
+	win.ShowAndRun()
+	stopped()
+	closeDoor()
+	return errors.Join(a.Stop(context.WithoutCancel(ctx)))
+}
+
+// engines opens the input engines; one that is not installed is left out and
+// its mode is not offered.
+func (a *App) engines() (input.Candidates, input.Recogniser, func()) {
+	var (
+		c input.Candidates
+		r input.Recogniser
+	)
+	dir, err := os.MkdirTemp("", "cunban-rime-")
+	if err != nil {
+		a.log.Warn("pinyin", "err", err)
+		return nil, nil, func() {}
+	}
+	py, err := pinyin.Open(dir)
+	if err != nil {
+		a.log.Warn("no pinyin", "err", err)
+	} else {
+		c = py
+	}
+	hw, err := handwriting.Open("")
+	if err != nil {
+		a.log.Warn("no handwriting", "err", err)
+	} else {
+		r = hw
+	}
+	return c, r, func() {
+		if py != nil {
+			py.Close()
+		}
+		if hw != nil {
+			hw.Close()
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			a.log.Warn("pinyin folder", "err", err)
+		}
+	}
+}
+
+// windowSize reads "1600x900".
+func windowSize(s string) (w, h float32, ok bool) {
+	if s == "" {
+		return 0, 0, false
+	}
+	n, err := fmt.Sscanf(s, "%fx%f", &w, &h)
+	return w, h, err == nil && n == 2
+}
+
+// screenOf is the real screen as far as the configuration tells.
+func screenOf(o Options) theme.Screen {
+	return theme.Screen{WidthMM: float32(o.Config.Screen.WidthMM)}
+}
+
+// cardChanged tells pages of a card, and takes the reminder away when it went.
+func (a *App) cardChanged(v ui.CardView) {
+	if a.shell == nil {
+		return
+	}
+	a.shell.CardChanged(v)
+	if v.Phase == ui.CardWaiting {
+		a.shell.CardGone()
+	}
+}
+
+// ShowConfigFault shows that the configuration cannot be used; the window names
+// file and line for the technician and sends residents to a person.
+func ShowConfigFault(ctx context.Context, o Options, file string, err error) {
+	fa := fapp.NewWithID(appID)
+	win := fa.NewWindow("村办")
+	if w, h, ok := windowSize(o.Window); ok {
+		win.Resize(fyne.NewSize(w, h))
+	} else {
+		win.SetFullScreen(true)
+	}
+	ui.ShowFault(fa, win, screenOf(o), &ui.Trouble{Code: "CF-01", Text: "配置文件有错，程序不能开始",
+		Remedy: "请技术员改正 " + file + "：" + err.Error(), Detail: err.Error(), Err: err})
+	context.AfterFunc(ctx, func() { fyne.Do(fa.Quit) })
+	win.ShowAndRun()
+}

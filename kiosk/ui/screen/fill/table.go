@@ -1,0 +1,103 @@
+package fill
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fyne.io/fyne/v2"
+
+	"cunban/kiosk/catalog"
+	"cunban/kiosk/form"
+	"cunban/kiosk/ui"
+	"cunban/kiosk/ui/widget"
+)
+
+// tableBody shows the rows there are, and asks a new one column by column.
+func (p *step) tableBody(c *ui.Ctx, f *catalog.Field, v form.Value) (fyne.CanvasObject, []ui.Action) {
+	l := c.Look
+	if p.row != nil {
+		return p.columnBody(c, f, v)
+	}
+	var rows []fyne.CanvasObject
+	for i, r := range v.Rows {
+		del := widget.NewButton(l, fmt.Sprintf("row.delete.%d", i), "删掉", widget.Plain, func() {
+			rows := slices.Delete(slices.Clone(v.Rows), i, i+1)
+			p.set(c, f.Name, form.Value{Rows: rows})
+			c.Redraw()
+		}).WithIcon("trash")
+		rows = append(rows, widget.Card(l, widget.MiddleRow(l.Gap(), widget.Badge(l, i+1), widget.Fill(widget.NewText(l, rowText(f, r))), del)))
+	}
+	add := widget.NewButton(l, "row.add", "加一行", widget.Secondary, func() { p.row, p.col = map[string]string{}, 0; c.Redraw() }).WithIcon("plus").Big()
+	if f.Rules.MaxRows > 0 && len(v.Rows) >= f.Rules.MaxRows {
+		add.Disable("已经够了")
+	}
+	var list fyne.CanvasObject = widget.Middle(widget.NewText(l, "还没有填。点“加一行”。").Soft().Centred())
+	if len(rows) > 0 {
+		list = widget.NewList(l, "rows", l.Gap(), rows...)
+	}
+	return widget.Column(l.Gap(), widget.Fill(list), widget.Row(l.Gap(), add, widget.Spring())), nil
+}
+
+func rowText(f *catalog.Field, r map[string]string) string {
+	var parts []string
+	for _, col := range f.Rules.Columns {
+		t := r[col.Name]
+		for _, k := range col.Codes {
+			if k.Code == t {
+				t = k.Label
+			}
+		}
+		if t != "" {
+			parts = append(parts, col.Label+" "+t)
+		}
+	}
+	return strings.Join(parts, "，")
+}
+
+// columnBody asks one column of the row being filled, with the same page as a
+// field of that type has.
+func (p *step) columnBody(c *ui.Ctx, f *catalog.Field, v form.Value) (fyne.CanvasObject, []ui.Action) {
+	l := c.Look
+	cols := f.Rules.Columns
+	col := &cols[p.col]
+	ask := col.Ask
+	if ask == "" {
+		ask = col.Label
+	}
+	set := func(t string) { p.row[col.Name] = t }
+	var body fyne.CanvasObject
+	switch {
+	case len(col.Codes) > 0:
+		s := form.Step{Options: col.Codes}
+		body = p.choices(c, s, []string{p.row[col.Name]}, false, func(codes []string) {
+			if len(codes) == 1 {
+				set(codes[0])
+			}
+		})
+	default:
+		body = columnPad(c, col, p.row[col.Name], set)
+	}
+	label := "下一项"
+	if p.col == len(cols)-1 {
+		label = "这一行填好了"
+	}
+	next := widget.NewButton(l, "row.next", label, widget.Secondary, func() {
+		if col.Required && strings.TrimSpace(p.row[col.Name]) == "" {
+			p.problem = "还没有填：" + col.Label
+			c.Redraw()
+			return
+		}
+		p.problem = ""
+		if p.col < len(cols)-1 {
+			p.col++
+		} else {
+			p.set(c, f.Name, form.Value{Rows: append(slices.Clone(v.Rows), p.row)})
+			p.row = nil
+		}
+		c.Redraw()
+	}).Big()
+	cancel := widget.NewButton(l, "row.cancel", "这行不要了", widget.Plain, func() { p.row, p.problem = nil, ""; c.Redraw() }).Big()
+	return widget.Column(l.Gap(), widget.NewText(l, ask).Bold().Sized(l.Head()), widget.Fill(body),
+		widget.Row(l.Gap(), cancel, widget.Spring(), next)), nil
+}

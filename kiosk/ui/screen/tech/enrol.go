@@ -1,0 +1,103 @@
+package tech
+
+import (
+	"context"
+	"strings"
+
+	"fyne.io/fyne/v2"
+
+	"cunban/kiosk/ui"
+	"cunban/kiosk/ui/widget"
+	"cunban/sync/wire"
+)
+
+// Enrol is the first page of a terminal that the county does not know yet: the
+// one-time code in, and the terminal is enrolled once a person there agrees.
+func Enrol() ui.Page { return &enrol{} }
+
+type enrol struct {
+	code    string
+	wrong   string
+	waiting string
+	back    func() ui.Page
+}
+
+// codeKeys are the characters of a code (RFC 4648 base32).
+const codeKeys = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+const codeLen = 20
+
+// View implements ui.Page.
+func (p *enrol) View(c *ui.Ctx) ui.View {
+	l, pt := c.Look, c.B.Point()
+	var groups []string
+	for s := p.code; s != ""; {
+		n := min(4, len(s))
+		groups, s = append(groups, s[:n]), s[n:]
+	}
+	shown := strings.Join(groups, "-")
+	if shown == "" {
+		shown = "还没有输入"
+	}
+	parts := []fyne.CanvasObject{
+		widget.NewHeading(l, "登记这台终端", "向县里要 20 位登记码。本机序列号 "+pt.Serial+"。", nil),
+	}
+	switch {
+	case p.waiting != "":
+		parts = append(parts, widget.NewBanner(l, widget.Info, p.waiting, nil))
+	case p.wrong != "":
+		parts = append(parts, widget.NewBanner(l, widget.Warn, p.wrong, nil))
+	}
+	var keys []fyne.CanvasObject
+	for _, r := range codeKeys {
+		k := string(r)
+		keys = append(keys, widget.NewButton(l, "key."+strings.ToLower(k), k, widget.KeyCap, func() {
+			if len(p.code) < codeLen {
+				p.code += k
+				p.wrong = ""
+				c.Redraw()
+			}
+		}))
+	}
+	keys = append(keys,
+		widget.NewButton(l, "key.back", "删", widget.FnKey, func() {
+			if p.code != "" {
+				p.code = p.code[:len(p.code)-1]
+				c.Redraw()
+			}
+		}),
+		widget.NewButton(l, "key.clear", "清空", widget.FnKey, func() { p.code = ""; c.Redraw() }))
+	cols := 9
+	if l.Portrait {
+		cols = 6
+	}
+	parts = append(parts, widget.Card(l, widget.NewText(l, shown).Bold().Sized(l.Title()).Centred()),
+		widget.Fill(widget.Even(cols, l.MM(3), keys...)))
+	next := &ui.Action{Name: "next", Label: "登记", Do: func() { p.enrol(c) }}
+	if len(p.code) < codeLen {
+		next.Disabled = "还没输完"
+	}
+	v := ui.View{ID: "enrol", Title: "村办终端登记", Idle: p.back == nil, NoHome: true, Body: widget.Column(l.Gap(), parts...), Next: next}
+	if p.back != nil {
+		v.Back = func() { c.Go(p.back()) }
+	}
+	return v
+}
+
+func (p *enrol) enrol(c *ui.Ctx) {
+	code := p.code
+	ui.Do(c, "正在登记", func(ctx context.Context) (wire.Identity, error) {
+		return c.B.Enrol(ctx, code, func(text string) {
+			c.Progress(text)
+		})
+	}, func(id wire.Identity) {
+		p.code = ""
+		c.Tell("登记好了", id.Village+"，终端号 "+id.ID)
+		c.Home()
+	}, func(err error) bool {
+		t := ui.AsTrouble(err)
+		p.wrong, p.waiting = t.Text+"。"+t.Remedy, ""
+		c.Redraw()
+		return true
+	})
+}

@@ -1,0 +1,122 @@
+// Package simpanel is the small window of the simulated hardware: insert and
+// take out cards, unplug readers, take paper away, cut the line. It exists for
+// demonstrations and training, and goes through the same door as kioskctl sim.
+//
+// It guarantees that it shows what the simulator answers, not what was pressed,
+// and that a simulator that went away is said in words.
+package simpanel
+
+import (
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+
+	"cunban/kiosk/ui/theme"
+	"cunban/kiosk/ui/widget"
+)
+
+// State is how the simulated hardware is.
+type State struct {
+	Reader, IDReader, Scanner, Line bool
+	Card, IDCard, Paper             string
+	Cards                           []Card // only in the answer to "cards"
+}
+
+// Card is a card that can be inserted.
+type Card struct{ Name, Title string }
+
+// Door reaches the simulator. It may block for a moment.
+type Door interface {
+	Do(verb, arg string) (State, error)
+}
+
+// panel is the window's content.
+type panel struct {
+	look  *theme.Look
+	door  Door
+	cards []Card
+	pick  int
+	state State
+	err   error
+	root  *fyne.Container
+}
+
+// New makes the panel; win's size is taken as it is.
+func New(a fyne.App, win fyne.Window, d Door) fyne.CanvasObject {
+	const w, h = 460, 900
+	p := &panel{look: theme.NewLook(theme.Day, theme.Standard, w, h, theme.Screen{}, nil), door: d, root: container.NewStack()}
+	a.Settings().SetTheme(p.look.Fyne())
+	win.SetPadded(false)
+	p.do("cards", "")
+	return p.root
+}
+
+// do asks off the UI goroutine and shows the answer.
+func (p *panel) do(verb, arg string) {
+	go func() {
+		s, err := p.door.Do(verb, arg)
+		fyne.Do(func() {
+			p.err = err
+			if err == nil {
+				if len(s.Cards) > 0 {
+					p.cards = s.Cards
+				}
+				p.state = s
+			}
+			p.build()
+		})
+	}()
+}
+
+// build draws the panel anew.
+func (p *panel) build() {
+	l := p.look
+	button := func(name, label, verb, arg string) fyne.CanvasObject {
+		return widget.NewButton(l, name, label, widget.Secondary, func() { p.do(verb, arg) }).Sized(l.Body()).Tall(l.MM(20))
+	}
+	toggle := func(name, what string, on bool, off, back, arg string) fyne.CanvasObject {
+		if on {
+			return button(name, "拔掉"+what, off, arg)
+		}
+		return button(name, "接上"+what, back, arg)
+	}
+	card := Card{Title: "没有卡"}
+	if len(p.cards) > 0 {
+		card = p.cards[p.pick%len(p.cards)]
+	}
+	small := func(s string) *widget.Text { return widget.NewText(l, s).Sized(l.Body() * 0.9) }
+	in := "读卡器里没有卡"
+	if p.state.Card != "" {
+		in = "读卡器里：" + p.state.Card
+	}
+	on := "感应区没有身份证"
+	if p.state.IDCard != "" {
+		on = "感应区：" + p.state.IDCard
+	}
+	paper := map[string]string{"ready": "打印机有纸", "out": "打印机没纸", "jam": "打印机卡纸", "": "没有打印机"}[p.state.Paper]
+	line := "线路断开"
+	if p.state.Line {
+		line = "线路接通"
+	}
+	rows := []fyne.CanvasObject{
+		widget.NewText(l, "模拟设备").Bold().Sized(l.Head()),
+		small("选卡：" + card.Title),
+		widget.NewButton(l, "pick", "换一张卡", widget.Plain, func() { p.pick++; p.build() }).Sized(l.Body()).Tall(l.MM(20)),
+		small(in),
+		widget.Even(2, l.MM(3), button("insert", "插入社保卡", "insert", card.Name), button("remove", "取出社保卡", "remove", "")),
+		small(on),
+		widget.Even(2, l.MM(3), button("id-put", "放上身份证", "id-put", card.Name), button("id-lift", "拿走身份证", "id-lift", "")),
+		widget.Even(2, l.MM(3), toggle("reader", "读卡器", p.state.Reader, "reader-unplug", "reader-plug", "card"),
+			toggle("id-reader", "身份证读卡器", p.state.IDReader, "reader-unplug", "reader-plug", "id")),
+		small(paper),
+		widget.Even(3, l.MM(3), button("paper-out", "没纸", "printer-paper-out", ""), button("jam", "卡纸", "printer-jam", ""), button("paper-in", "恢复", "printer-paper-in", "")),
+		toggle("scanner", "扫描仪", p.state.Scanner, "scanner-unplug", "scanner-plug", ""),
+		small(line),
+		widget.Even(2, l.MM(3), button("line-down", "断网", "line-down", ""), button("line-up", "联网", "line-up", "")),
+	}
+	if p.err != nil {
+		rows = append(rows, widget.NewBanner(l, widget.Bad, "模拟器没有回应", nil))
+	}
+	body := widget.Pad(l.MM(8), l.MM(6), widget.Column(l.MM(3), rows...))
+	p.root.Objects = []fyne.CanvasObject{body}
+	p.root.Refresh()
+}
