@@ -116,10 +116,12 @@ func TestPoisonStopsNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, ctx context.Context, s *sim) {
 				poison := s.maker.ID()
+				tries := 0
 				s.county.refuse = func(p wire.CasePut) *wire.Problem {
 					if p.CaseID != poison {
 						return nil
 					}
+					tries++
 					if crash {
 						panic(errCrash)
 					}
@@ -128,6 +130,9 @@ func TestPoisonStopsNobody(t *testing.T) {
 				s.submit(poison, 1)
 				s.start(ctx, nil)
 				s.wait(10 * time.Minute)
+				s.county.mu.Lock()
+				tries = 0
+				s.county.mu.Unlock()
 				for range 30 {
 					s.submit(s.maker.ID(), 1)
 					s.wait(20 * time.Second)
@@ -135,6 +140,10 @@ func TestPoisonStopsNobody(t *testing.T) {
 				s.wait(2 * time.Minute)
 				if n := s.county.accepted(); n != 30 {
 					t.Errorf("%d of 30 accepted beside a poisonous one", n)
+				}
+				// Others went through: it is the case, and that one backs off.
+				if tries < 1 || tries > 25 {
+					t.Errorf("the poisonous one was tried %d times in 12 minutes", tries)
 				}
 			})
 		})

@@ -118,7 +118,6 @@ func (e *Engine) apply(ctx context.Context, page wire.Changes, key *seal.PublicK
 		}
 	}
 	if b.revoke != nil {
-		e.revoked.set(*b.revoke != "")
 		e.line.setRevoked(*b.revoke)
 		b.events = append(b.events, Event{Kind: EventRevoked, Text: *b.revoke})
 	}

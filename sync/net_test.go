@@ -43,7 +43,6 @@ type skyNet struct {
 	lastB   []byte
 	lates   gosync.WaitGroup
 	life    context.Context // late arrivals end with it
-	firsts  map[string]time.Time
 }
 
 func newNet(ctx context.Context, seed uint64, srv http.Handler) *skyNet {
@@ -72,10 +71,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-var (
-	errReset = errors.New("connection reset by peer")
-	errHost  = errors.New("no route to host")
-)
+var errReset = errors.New("connection reset by peer")
 
 // fate is what happens to one request.
 type fate struct {

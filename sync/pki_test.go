@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"math/big"
 	"net"
@@ -61,10 +60,6 @@ func newOffice(t testing.TB, c *county) *office {
 		t.Fatal(err)
 	}
 	return o
-}
-
-func (o *office) caPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: o.ca.Raw})
 }
 
 // issue signs a certificate.

@@ -31,7 +31,8 @@ var errDisk = errors.New("input/output error")
 type sim struct {
 	t      *testing.T
 	seed   uint64
-	rng    *rand.Rand
+	rng    *rand.Rand // the schedule
+	dice   *rand.Rand // under mu: what happens on the way
 	naive  bool
 	store  *storetest.Mem
 	county *county
@@ -57,10 +58,11 @@ func (s *sim) broken(format string, a ...any) {
 	s.wrong = append(s.wrong, fmt.Sprintf(format, a...))
 }
 
-func (s *sim) chance(n int) bool {
+// chance throws the dice against *n of 1000, which others may set.
+func (s *sim) chance(n *int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.rng.IntN(1000) < n
+	return s.dice.IntN(1000) < *n
 }
 
 // countyTime is right; the terminal's own time is not.
@@ -73,13 +75,13 @@ func (s *sim) terminalTime() time.Time {
 }
 
 func newSim(t *testing.T, ctx context.Context, seed uint64) *sim {
-	s := &sim{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), store: storetest.NewMem(),
+	s := &sim{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2)), store: storetest.NewMem(),
 		maker: storetest.NewMaker(seed), want: map[string]cases.Submission{}, jobs: map[string]string{}}
 	s.county = newCounty(t, seed, countyTime)
-	s.county.crash = func(bool) bool { return s.chance(s.boom) }
+	s.county.crash = func(bool) bool { return s.chance(&s.boom) }
 	s.net = newNet(ctx, seed, http.StripPrefix("/gw", s.county.handler()))
 	s.store.Fail = func(op string, after bool) error {
-		if s.chance(s.disk) {
+		if s.chance(&s.disk) {
 			return errDisk
 		}
 		return nil
@@ -95,8 +97,8 @@ func newSim(t *testing.T, ctx context.Context, seed uint64) *sim {
 func (s *sim) start(ctx context.Context, change func(*sync.Options)) {
 	o := sync.Options{
 		Store: s.store, Client: &http.Client{Transport: s.net}, Base: "http://county.example/gw", Terminal: terminal,
-		Now: s.terminalTime, Rand: s.maker.Rand(), OnEvent: s.event,
-		Jitter: func() float64 { s.mu.Lock(); defer s.mu.Unlock(); return s.rng.Float64() },
+		Now: s.terminalTime, OnEvent: s.event,
+		Jitter: func() float64 { s.mu.Lock(); defer s.mu.Unlock(); return s.dice.Float64() },
 		Health: func(context.Context) wire.Health { return wire.Health{Version: "test"} },
 	}
 	if change != nil {
@@ -294,7 +296,7 @@ func play(t *testing.T, seed uint64, naive bool) (wrong []string) {
 					s.skew = skews[s.rng.IntN(len(skews))]
 					s.mu.Unlock()
 				case n < 9:
-					s.engine.Wake()
+					s.engine.RetryNow()
 				case n < 11:
 					id := "J" + strconv.Itoa(s.rng.IntN(5))
 					if s.jobs[id] != "" && s.rng.IntN(3) == 0 {

@@ -46,7 +46,6 @@ func (c *counter) get() int64  { return c.n.Load() }
 type flag struct{ v atomic.Bool }
 
 func (f *flag) set(b bool) { f.v.Store(b) }
-func (f *flag) get() bool  { return f.v.Load() }
 
 // swap sets the flag and returns what it was.
 func (f *flag) swap(b bool) bool { return f.v.Swap(b) }
@@ -123,12 +122,6 @@ func (a *adaptive) broke() {
 	a.cur = max(a.cur/2, a.min)
 }
 
-func (a *adaptive) reset() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.cur = a.min
-}
-
 // dueTimes remembers when items that were given back are due again, so that the
 // queue is looked at then and not at the next tick. Steady time.
 type dueTimes struct {
@@ -193,7 +186,7 @@ func (b *blame) failure(it cases.Item) (n, own int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.get(it)
-	if r.fails > 0 && b.successes > r.seen {
+	if r.own > 0 || r.fails > 0 && b.successes > r.seen {
 		r.own++
 	}
 	r.fails++

@@ -268,7 +268,6 @@ type Engine struct {
 	width   adaptive // items per batch
 	chunk   adaptive // bytes per chunk
 	refused counter
-	revoked flag
 	// judge decides what an answer to a case means. It is a field so that a
 	// test can show that a naive judge is caught by the simulation.
 	judge func(a *answer, want wire.CasePut) (wire.CaseReply, *Failure)
@@ -336,7 +335,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	if v, ok, err := e.o.Store.Get(ctx, keyRevoked); err != nil {
 		e.storeTrouble("read whether the terminal is revoked", err)
 	} else if ok && len(v) > 0 {
-		e.revoked.set(true)
 		e.line.setRevoked(string(v))
 	}
 	e.meter.load(ctx)
@@ -352,14 +350,20 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
-// Wake makes the engine look at once: there is a new item, the network came up,
-// or somebody pressed the button. It ends a back-off but never a wait that the
-// upstream asked for.
+// Wake makes the engine look at once: there is a new item, or the network came
+// up. It ends a back-off of the queue but never a wait that the upstream asked
+// for, nor that of an item which fails on its own account.
 func (e *Engine) Wake() {
-	e.eager.set(true)
 	e.line.wake()
 	poke(e.wake)
 	poke(e.upWake)
+}
+
+// RetryNow is the button: Wake, and items that wait for their next try wait no
+// longer.
+func (e *Engine) RetryNow() {
+	e.eager.set(true)
+	e.Wake()
 }
 
 // ReportHealth asks for a health report soon, because something changed.
