@@ -239,10 +239,11 @@ func (e *Engine) renewals(ctx context.Context) {
 	}
 }
 
-// renewPause is how long until the next look: soon while the line has to come.
+// renewPause is how long until the next look: soon while the time has to be
+// learnt, and when nothing goes without a new certificate.
 func (e *Engine) renewPause() time.Duration {
-	if !e.clock.Known() {
-		return min(e.t.RenewEvery, time.Minute)
+	if !e.clock.Known() || e.clock.Now().After(e.o.Credentials.Leaf().NotAfter) {
+		return min(e.t.RenewEvery, e.t.ProbeIdle)
 	}
 	return e.t.RenewEvery
 }

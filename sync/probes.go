@@ -61,7 +61,7 @@ func (e *Engine) probePause(ctx context.Context, kind LineKind, fails int) time.
 	case LineSignIn, LineRevoked:
 		return e.t.ProbeSignIn
 	case LineConnecting, LineUp, LineBusy, LineDown, LinePortal, LineCertificate:
-		if c, err := e.o.Store.Counts(ctx); err != nil || c.Waiting+c.Sent > 0 {
+		if c, err := e.o.Store.Counts(ctx); err != nil || c.Waiting > 0 {
 			limit = e.t.ProbeWaiting
 		}
 	}

@@ -75,11 +75,11 @@ func (e *Engine) handIn(ctx context.Context) {
 		e.storeTrouble("read how much of the log the county has", err)
 		return
 	}
-	f := e.handInSince(ctx, since)
-	if f != nil && f.Problem != nil && f.Problem.Size > 0 && f.Problem.Size != since {
+	size, f := e.handInSince(ctx, since)
+	if f != nil && f.Problem != nil && f.Problem.Size > since && f.Problem.Size <= size {
 		// The county has a later one than we know of: its answer was lost on the
 		// way. Prove the log from there.
-		f = e.handInSince(ctx, f.Problem.Size)
+		_, f = e.handInSince(ctx, f.Problem.Size)
 	}
 	if f == nil {
 		return
@@ -94,24 +94,25 @@ func (e *Engine) handIn(ctx context.Context) {
 // it with the first checkpoint.
 type logKeyed interface{ PublicKey() *seal.PublicKey }
 
-func (e *Engine) handInSince(ctx context.Context, since int64) *Failure {
+// handInSince hands in the log as it is now with a proof from size since on.
+func (e *Engine) handInSince(ctx context.Context, since int64) (size int64, f *Failure) {
 	note, proof, err := e.o.Store.Checkpoint(ctx, since)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.storeTrouble("sign the operation log", err)
 		}
-		return nil
+		return 0, nil
 	}
-	size, err := noteSize(note)
+	size, err = noteSize(note)
 	if err != nil {
 		e.storeTrouble("sign the operation log", err)
-		return nil
+		return 0, nil
 	}
 	if size == 0 {
-		return nil // nothing happened yet
+		return 0, nil // nothing happened yet
 	}
 	if have, err := e.logSent(ctx); err == nil && size == have {
-		return nil // the county has this very one
+		return size, nil // the county has this very one
 	}
 	var r wire.CheckpointReply
 	put := wire.CheckpointPut{Note: string(note), Since: since, Proof: proof}
@@ -119,20 +120,20 @@ func (e *Engine) handInSince(ctx context.Context, since int64) *Failure {
 		put.PublicKey = k.PublicKey().DER()
 	}
 	if f := e.postJSON(ctx, wire.PathCheckpoints(e.o.Terminal), put, wire.MaxCheckpoint, e.t.Message, &r); f != nil {
-		return f
+		return size, f
 	}
 	text, _, _ := strings.Cut(string(note), "\n\n")
 	if got, _, _ := strings.Cut(r.Note, "\n\n"); got != text {
-		return strange("the county signed another checkpoint than was handed in")
+		return size, strange("the county signed another checkpoint than was handed in")
 	}
 	if err := e.o.Store.Countersign(ctx, []byte(r.Note)); err != nil {
 		e.storeTrouble("keep the county's signature of the log", err)
-		return nil
+		return 0, nil
 	}
 	if err := e.o.Store.Put(ctx, keyLogSent, []byte(strconv.FormatInt(size, 10))); err != nil {
 		e.storeTrouble("keep the county's signature of the log", err)
 	}
-	return nil
+	return size, nil
 }
 
 // logSent is the size of the last countersigned checkpoint; 0 = none.

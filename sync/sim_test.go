@@ -219,7 +219,7 @@ func (s *sim) counts() {
 		return
 	}
 	c, err := s.store.Counts(context.Background())
-	if err != nil || c.Total != c.Waiting+c.Sent+c.Done+c.Attention {
+	if err != nil || c.Total != c.Waiting+c.Done+c.Attention || c.Sent > c.Waiting {
 		s.broken("counts do not add up: %+v (%v)", c, err)
 	}
 }

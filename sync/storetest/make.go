@@ -49,7 +49,7 @@ func (m *Maker) Submission(id string, rev int, saved time.Time, sizes ...int) ca
 	s := cases.Submission{
 		Case: cases.Case{
 			ID: id, Revision: rev, Service: "S01", ServiceName: "测试事项", Catalogue: "2026.1", State: cases.Saved,
-			Owner: m.Bytes(32), Region: "140830100201", Village: "测试村", StartedAt: saved.Add(-time.Minute),
+			Owner: seal.Digest([]byte(id)), Region: "140830100201", Village: "测试村", StartedAt: saved.Add(-time.Minute),
 			SavedAt: saved, UpdatedAt: saved, Mode: cases.ModeSelf, Demo: true, BodyDigest: seal.Digest(body),
 		},
 		KeyID: "0011223344556677", Envelope: m.Bytes(160), Body: body,

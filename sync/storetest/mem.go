@@ -299,6 +299,7 @@ func (m *Mem) Counts(context.Context) (c cases.Counts, err error) {
 			case cases.QueueWaiting, cases.QueueLeased:
 				c.Waiting++
 			case cases.QueueSent:
+				c.Waiting++
 				c.Sent++
 			case cases.QueueDone:
 				c.Done++
