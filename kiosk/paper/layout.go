@@ -14,7 +14,7 @@ import (
 const (
 	pageW, pageH = 210.0, 297.0
 	marginX      = 18.0
-	topY         = 14.0
+	topY         = 12.0
 	bottomY      = 279.0 // content ends here, the footer is below
 	contentW     = pageW - 2*marginX
 	ptMM         = 25.4 / 72 // one point in millimetres
@@ -180,7 +180,7 @@ func (d *doc) textMid(x, y, size float64, family string, c color, s string) {
 }
 
 // lineHeight is the distance of lines for a size in points, in millimetres.
-func lineHeight(size float64) float64 { return size * ptMM * 1.5 }
+func lineHeight(size float64) float64 { return size * ptMM * 1.42 }
 
 // block draws a text wrapped into width w and returns its height.
 func (d *doc) block(x, y, w, size float64, family string, c color, s string) float64 {
@@ -320,12 +320,12 @@ func (d *doc) head(o Office, title string) {
 		point = string(r[:len(r)-1]) + "…"
 	}
 	d.textRight(pageW-marginX, d.y, 10.5, regular, soft, point)
-	d.y += 9
+	d.y += 7.5
 	d.textMid(pageW/2, d.y, 27, bold, blue, title)
-	d.y += 14.5
+	d.y += 13.5
 	d.rule(marginX, d.y, contentW, blue, 0.6)
 	d.bar(pageW/2-12, d.y-0.6, 24, 1.2, orange)
-	d.y += 6
+	d.y += 5
 }
 
 // section draws a small heading with its mark.
@@ -333,7 +333,7 @@ func (d *doc) section(s string) {
 	d.need(16)
 	d.bar(marginX, d.y+0.4, 1.4, 4.6, blue)
 	d.text(marginX+3.6, d.y, 13, bold, blue, s)
-	d.y += 8
+	d.y += 7.3
 }
 
 // pair is one label with its value.
@@ -448,20 +448,24 @@ func (d *doc) watermark() {
 	if d.err != nil {
 		return
 	}
-	t, err := gopdf.NewTransparency(0.10, string(gopdf.Multiply))
+	t, err := gopdf.NewTransparency(0.11, string(gopdf.Multiply))
 	if err != nil {
 		d.err = err
 		return
 	}
-	if d.err = d.pdf.SetTransparency(t); d.err != nil {
-		return
-	}
+	const mark, size = "演 示", 72.0
+	w := d.width(size, bold, mark)
 	for _, at := range []gopdf.Point{{X: 62, Y: 92}, {X: 150, Y: 168}, {X: 62, Y: 244}} {
 		d.pdf.Rotate(32, at.X, at.Y)
-		d.textMid(at.X, at.Y-12, 72, bold, bad, "演 示")
+		d.pdf.SetTextColor(uint8(bad>>16), uint8(bad>>8&0xff), uint8(bad&0xff))
+		d.pdf.SetXY(at.X-w/2, at.Y-size*ptMM/2)
+		// Text ignores transparency; a cell does not.
+		if err := d.pdf.CellWithOption(&gopdf.Rect{W: w, H: size * ptMM}, mark, gopdf.CellOption{Transparency: &t}); err != nil {
+			d.err = err
+			return
+		}
 		d.pdf.RotateReset()
 	}
-	d.pdf.ClearTransparency()
-	d.card(pageW-marginX-50, 5.4, 50, 6.4, badBg, bad)
-	d.textMid(pageW-marginX-25, 6.8, 10, bold, bad, "演示 · 不作办事凭证")
+	d.card(pageW-marginX-46, 5, 46, 5.6, badBg, bad)
+	d.textMid(pageW-marginX-23, 6.1, 9.5, bold, bad, "演示 · 不作办事凭证")
 }

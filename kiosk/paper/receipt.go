@@ -60,7 +60,6 @@ func Receipt(r ReceiptData) ([]byte, error) {
 		{label: "代办人", value: agent},
 		{label: "提交次数", value: revision},
 		{label: "承诺办结", value: promised(r.Case), strong: true},
-		{label: "受理时间", value: momentText(r.Case.AcceptedAt)},
 	}, 2)
 	d.y += 2.5
 
@@ -125,6 +124,9 @@ func (d *doc) state(c cases.Case) {
 	if number != "" {
 		d.text(marginX+8, y+1.1, 11.5, regular, soft, "受理编号")
 		d.text(marginX+8+d.width(11.5, regular, "受理编号")+4, y, 16, bold, ink, number)
+		if when := momentText(c.AcceptedAt); when != "" {
+			d.textRight(pageW-marginX-6, y+1.1, 11.5, regular, soft, "受理时间 "+when)
+		}
 		y += 8.5
 	}
 	d.block(marginX+8, y, contentW-16, 11.5, regular, ink, sentence)
@@ -222,8 +224,8 @@ func nextSteps(c cases.Case, o Office) []string {
 // contacts draws the last block: who answers, and the QR code beside it. It
 // stands at the foot of the last page.
 func (d *doc) contacts(o Office, qrText string) {
-	const h, side = 47.0, 39.0
-	d.need(h + 3)
+	const h, side = 43.0, 38.5
+	d.need(h + 1)
 	y := bottomY - h
 	w := contentW
 	if qrText != "" {
@@ -231,7 +233,7 @@ func (d *doc) contacts(o Office, qrText string) {
 	}
 	d.card(marginX, y, w, h-1, ground, 0)
 	row := func(i int, label, value string, strong bool) {
-		yy := y + 5 + float64(i)*10.2
+		yy := y + 4.2 + float64(i)*9.4
 		d.text(marginX+6, yy+0.6, 11, regular, soft, label)
 		for _, l := range d.wrap(value, w-40, 13, face(strong))[:1] {
 			d.text(marginX+36, yy, 13, face(strong), ink, l)
@@ -243,8 +245,8 @@ func (d *doc) contacts(o Office, qrText string) {
 	row(3, "监督投诉", o.complaint(), true)
 	if qrText != "" {
 		x := pageW - marginX - side
-		if d.qr(x, y+1, side, qrText) {
-			d.textMid(x+side/2, y+side+3, 9, regular, soft, "核验码：证明这件已记入日志")
+		if d.qr(x, y, side, qrText) {
+			d.textMid(x+side/2, y+side+1.6, 9, regular, soft, "核验码：证明这件已记入日志")
 		}
 	}
 	d.y = bottomY
