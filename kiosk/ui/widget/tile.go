@@ -111,12 +111,12 @@ func (t *Tile) fit(s fyne.Size) {
 }
 
 func (t *Tile) fitTitle(width float32) {
-	full := t.look.Head() * 1.08
-	if t.small {
-		full = t.look.Body() * 1.15
+	full, shrink := t.look.Head()*1.08, []float32{1, 0.93, 0.87, 0.8}
+	if t.small { // never below the body size
+		full, shrink = t.look.Body()*1.15, []float32{1, 0.93}
 	}
 	room := width - 2*t.padX - t.room
-	for _, k := range []float32{1, 0.93, 0.87, 0.8} {
+	for _, k := range shrink {
 		t.head.Sized(full * k)
 		if t.head.measure(t.title) <= room {
 			return

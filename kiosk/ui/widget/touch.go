@@ -23,9 +23,13 @@ type Target interface {
 
 // TargetInfo is one touch target with its place on the canvas, in pixels.
 type TargetInfo struct {
-	Name, Label string
-	X, Y, W, H  float32
-	Enabled     bool
+	Name    string  `json:"name"`
+	Label   string  `json:"label"`
+	X       float32 `json:"x"`
+	Y       float32 `json:"y"`
+	W       float32 `json:"w"`
+	H       float32 `json:"h"`
+	Enabled bool    `json:"enabled"`
 }
 
 // Parent is implemented by composite widgets so that trees can be walked
