@@ -47,7 +47,7 @@ func (c *clock) add(d time.Duration) {
 // county is a running upstream with real TLS sockets.
 type county struct {
 	*upstream.County
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	clock *clock
 	store upstream.Store
@@ -58,7 +58,7 @@ type county struct {
 
 type setup func(*upstream.Options, *upstream.RunOptions)
 
-func startCounty(t *testing.T, dir string, opts ...setup) *county {
+func startCounty(t testing.TB, dir string, opts ...setup) *county {
 	t.Helper()
 	c := &county{t: t, dir: dir, clock: &clock{}}
 	keys, err := upstream.OpenKeys(dir, rand.Reader, time.Now())
@@ -114,13 +114,13 @@ func (c *county) roots() *x509.CertPool {
 // terminal is a client with its own certificate.
 type terminal struct {
 	c    *county
-	t    *testing.T
+	t    testing.TB
 	id   string
 	key  *ecdsa.PrivateKey
 	http *http.Client
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -129,7 +129,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return k
 }
 
-func csr(t *testing.T, key *ecdsa.PrivateKey, subject string) []byte {
+func csr(t testing.TB, key *ecdsa.PrivateKey, subject string) []byte {
 	t.Helper()
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: subject}}, key)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // browser is a person at the staff page.
 type browser struct {
 	c    *county
-	t    *testing.T
+	t    testing.TB
 	http *http.Client
 }
 
