@@ -220,7 +220,7 @@ func TestCardReader(t *testing.T, h CardHarness) {
 		}
 	})
 	stop()
-	if w.clash {
+	if w.clashed() {
 		t.Error("two events at once")
 	}
 }

@@ -42,7 +42,7 @@ func TestDevice(t *testing.T, pkg string, make func(t *testing.T) device.Device)
 		late.cancel()
 		n := len(late.Events())
 		stop()
-		if w.clash {
+		if w.clashed() {
 			t.Error("two events at once")
 		}
 		if len(late.Events()) != n {

@@ -128,7 +128,7 @@ func TestIDReader(t *testing.T, h IDHarness) {
 		}
 	})
 	stop()
-	if w.clash {
+	if w.clashed() {
 		t.Error("two events at once")
 	}
 }

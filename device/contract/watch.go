@@ -66,6 +66,13 @@ func (w *Watcher) Events() []device.Event {
 	return append([]device.Event(nil), w.events...)
 }
 
+// clashed reports whether two events were ever delivered at once.
+func (w *Watcher) clashed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.clash
+}
+
 // Until waits until the device is as wanted and fails the test when it is not
 // in time. ok is asked after every event.
 func (w *Watcher) Until(t testing.TB, what string, ok func() bool) {

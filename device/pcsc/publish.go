@@ -53,7 +53,10 @@ func (s *Slot) publish() time.Duration {
 	ev.ATR = append([]byte(nil), st.atr...)
 
 	wait := waitSlice
-	others := s.held && st.current&(flagInUse|flagExclusive) != 0
+	others := s.held
+	if others {
+		wait = heldAfter // to see it let go
+	}
 	if st.current&flagExclusive == 0 || s.ours {
 		v.since = time.Time{}
 	} else {

@@ -34,7 +34,7 @@ import (
 const (
 	retryFirst     = 200 * time.Millisecond // between attempts to reach the service, doubling
 	retryMost      = 2 * time.Second
-	waitSlice      = 10 * time.Second       // the monitor looks up this often even if nothing happens
+	waitSlice      = 5 * time.Second        // the monitor asks afresh this often: who has a card open is no event
 	settle         = 100 * time.Millisecond // after a reader vanished between listing and waiting
 	heldAfter      = 700 * time.Millisecond // an exclusive holder counts after this long
 	cancelEvery    = 50 * time.Millisecond  // a cancel that came before the wait is lost, so again
@@ -69,9 +69,10 @@ type Slot struct {
 	running bool
 	stop    chan struct{} // closed when Run ends
 	view    view
-	ours    bool  // our own connection makes the reader look exclusive
-	held    bool  // a connect met another program
-	refused error // the service does not let this program open cards
+	ours    bool   // our own connection makes the reader look exclusive
+	held    bool   // a connect met another program
+	refused error  // the service does not let this program open cards
+	wake    func() // makes the monitor ask afresh now; nil without a context
 	down    *device.Health
 }
 
@@ -216,6 +217,9 @@ func (s *Slot) watch(ctx context.Context, sess session) error {
 		<-cancelled
 	}()
 
+	s.setWake(func() { _ = sess.cancel() })
+	defer s.setWake(nil)
+
 	states := []readerState{{name: pnp}}
 	relist := true
 	for ctx.Err() == nil {
@@ -231,11 +235,14 @@ func (s *Slot) watch(ctx context.Context, sess session) error {
 		err := sess.wait(states, timeout)
 		switch {
 		case err == nil:
-		case errors.Is(err, errTimeout):
+		case errors.Is(err, errTimeout), errors.Is(err, errCancelled):
+			// pcsc-lite makes no event of a card being opened by somebody;
+			// knowing nothing, the next wait answers at once with all there is.
+			for i := range states {
+				states[i].current = 0
+			}
 			continue
-		case errors.Is(err, errCancelled) && ctx.Err() != nil:
-			return nil
-		case errors.Is(err, errUnknownReader), errors.Is(err, errReaderUnavailable), errors.Is(err, errCancelled):
+		case errors.Is(err, errUnknownReader), errors.Is(err, errReaderUnavailable):
 			relist = true
 			pause(ctx, settle)
 			continue
@@ -281,6 +288,12 @@ func keep(old []readerState, names []string) []readerState {
 	return out
 }
 
+func (s *Slot) setWake(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = f
+}
+
 // lost publishes that the service is away.
 func (s *Slot) lost(h *device.Health) {
 	s.mu.Lock()
@@ -300,6 +313,11 @@ func (s *Slot) seen(states []readerState) time.Duration {
 		}
 	}
 	s.down = nil
+	for _, st := range states[1:] {
+		if st.name == s.view.chosen && st.current&(flagInUse|flagExclusive) == 0 {
+			s.held = false
+		}
+	}
 	s.view.readers = append(s.view.readers[:0], states[1:]...)
 	return s.publish()
 }

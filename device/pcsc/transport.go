@@ -187,6 +187,9 @@ func (s *Slot) connectError(reader string, err error) error {
 		if s.down == nil {
 			s.publish()
 		}
+		if s.wake != nil {
+			s.wake()
+		}
 		s.mu.Unlock()
 		return wrap(device.ErrHeld)
 	case errNoSmartcard, errRemoved:

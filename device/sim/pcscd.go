@@ -202,6 +202,9 @@ func (p *Pcscd) end(sig syscall.Signal) {
 	p.cmd = nil
 }
 
+// PcscdRuns reports whether any pcscd listens on this machine.
+func PcscdRuns() bool { return listening() }
+
 func listening() bool {
 	c, err := net.Dial("unix", pcscdSocket)
 	if err != nil {

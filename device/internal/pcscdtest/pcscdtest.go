@@ -8,10 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"cunban/device/sim"
+)
+
+// How long a pcscd that is not of a test is waited for, and how often looked at.
+const (
+	foreignWait = 10 * time.Second
+	foreignLook = 100 * time.Millisecond
 )
 
 // Need skips the test because something is not installed, or fails it when the
@@ -44,6 +51,13 @@ func Lock(t testing.TB) *sim.Pcscd {
 	t.Cleanup(func() { f.Close() }) // which unlocks
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
+	}
+	// Somebody's own pcscd (a demonstration on this machine) is not ours to end.
+	for deadline := time.Now().Add(foreignWait); sim.PcscdRuns(); {
+		if time.Now().After(deadline) {
+			Need(t, "a machine on which no other pcscd runs")
+		}
+		<-time.After(foreignLook)
 	}
 	p := &sim.Pcscd{}
 	t.Cleanup(p.Stop)
