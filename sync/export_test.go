@@ -2,6 +2,8 @@ package sync
 
 import (
 	"encoding/json"
+	"net/http"
+	"time"
 
 	"cunban/sync/wire"
 )
@@ -23,3 +25,17 @@ func (e *Engine) JudgeNaively() {
 
 // NewCredentials makes credentials out of PEM.
 var NewCredentials = newCredentials
+
+// Judge judges an answer to a case.
+func (e *Engine) Judge(status int, header http.Header, body []byte, want wire.CasePut) (wire.CaseReply, *Failure) {
+	return e.judge(&answer{status: status, header: header, body: body}, want)
+}
+
+// Parsers of foreign bytes, for fuzzing.
+var (
+	RetryAfter = func(s string) time.Duration { return retryAfter(s, time.Unix(1_790_000_000, 0)) }
+	NoteSize   = noteSize
+)
+
+// UploadPath reads a Location.
+func (e *Engine) UploadPath(location string) (string, error) { return e.uploadPath(location) }

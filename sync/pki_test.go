@@ -36,6 +36,7 @@ type office struct {
 	pending int           // answers of 202 before the certificate
 	life    time.Duration // of certificates
 	age     time.Duration // that they have already when they are issued
+	lenient bool          // expired certificates reach the handler, which only renews them
 	csrs    []string      // requests of simpleenroll
 	seen    []*big.Int    // serials of client certificates that pinged
 }
@@ -88,7 +89,7 @@ func (o *office) issue(pub any, cn string, server bool) *x509.Certificate {
 
 // serve starts the county with TLS; demand wants a client certificate for
 // everything but EST.
-func (o *office) serve(h http.Handler) *httptest.Server {
+func (o *office) serve(h http.Handler, change ...func(*tls.Config)) *httptest.Server {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		o.t.Fatal(err)
@@ -100,6 +101,12 @@ func (o *office) serve(h http.Handler) *httptest.Server {
 	s.Config.ErrorLog = nullLog
 	s.TLS = &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
+	if o.lenient {
+		s.TLS.ClientAuth = tls.RequestClientCert
+	}
+	for _, f := range change {
+		f(s.TLS)
+	}
 	s.StartTLS()
 	o.t.Cleanup(s.Close)
 	return s
@@ -158,7 +165,7 @@ func (o *office) handler() http.Handler {
 			return
 		}
 		o.mu.Lock()
-		o.age = 0
+		o.age, o.life = 0, time.Hour
 		o.mu.Unlock()
 		certsOnly(w, o.issue(c.PublicKey, terminal, false))
 	})
@@ -172,6 +179,10 @@ func (o *office) handler() http.Handler {
 		if !strings.HasPrefix(r.URL.Path, "/.well-known/est/") {
 			if len(r.TLS.PeerCertificates) == 0 || r.TLS.PeerCertificates[0].Subject.CommonName != terminal {
 				wire.NewProblem(wire.CodeNotEnrolled, "").Write(w)
+				return
+			}
+			if time.Now().After(r.TLS.PeerCertificates[0].NotAfter) && !strings.HasSuffix(r.URL.Path, "/identity") {
+				wire.NewProblem(wire.CodeNotEnrolled, "expired").Write(w)
 				return
 			}
 			o.mu.Lock()

@@ -2,6 +2,8 @@ package sync_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log"
@@ -278,6 +280,36 @@ func TestMutualTLS(t *testing.T) {
 	again, err := sync.LoadCredentials(t.Context(), m)
 	if err != nil || again.Leaf().SerialNumber.Cmp(second) != 0 {
 		t.Errorf("the new certificate was not kept: %v", err)
+	}
+}
+
+// TestExpiredCertificate: a village that was away for longer than a certificate
+// lives renews it by itself and then sends.
+func TestExpiredCertificate(t *testing.T) {
+	c := newCounty(t, 1, time.Now)
+	o := newOffice(t, c)
+	o.lenient, o.age, o.life = true, 40*24*time.Hour, 24*time.Hour
+	srv := o.serve(o.handler())
+	o.life = -24 * time.Hour
+	m, creds := o.enrolled(t.Context(), srv.URL)
+	r := run(t, sync.Options{Store: m, Credentials: creds, Base: srv.URL})
+	id := r.submit()
+	r.awaitLine(sync.LineSignIn)
+	r.awaitKind(sync.EventRenewed, "")
+	r.awaitKind(sync.EventAccepted, id)
+}
+
+// TestCertificateAlert: a TLS alert about our certificate is a matter of
+// sign-in, not of the line.
+func TestCertificateAlert(t *testing.T) {
+	c := newCounty(t, 1, time.Now)
+	o := newOffice(t, c)
+	m, creds := o.enrolled(t.Context(), o.serve(o.handler()).URL)
+	strict := o.serve(o.handler(), func(c *tls.Config) { c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert })
+	r := run(t, sync.Options{Store: m, Credentials: creds, Base: strict.URL})
+	r.submit()
+	if s := r.awaitLine(sync.LineSignIn); !strings.Contains(s.Text, "办件") {
+		t.Errorf("text %q", s.Text)
 	}
 }
 
