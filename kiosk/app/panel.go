@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"fyne.io/fyne/v2"
-	fapp "fyne.io/fyne/v2/app"
 
 	"cunban/device/sim"
 	"cunban/kiosk/ui/simpanel"
@@ -18,7 +17,7 @@ func RunPanel(ctx context.Context, socket string) error {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	fa := fapp.NewWithID(appID + ".panel")
+	fa := newFyne(appID + ".panel")
 	win := fa.NewWindow("模拟设备")
 	win.Resize(fyne.NewSize(460, 900))
 	p := simpanel.New(fa, win, door{c})

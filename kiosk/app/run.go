@@ -24,7 +24,7 @@ const appID = "cn.ruicheng.cunban"
 // called on the main goroutine. What keeps the terminal from starting is shown
 // in the window too, in plain words, and returned.
 func Run(ctx context.Context, o Options) error {
-	fa := fapp.NewWithID(appID)
+	fa := newFyne(appID)
 	win := fa.NewWindow("村办")
 	screenSize := screenOf(o)
 	if w, h, ok := windowSize(o.Window); ok {
@@ -61,6 +61,13 @@ func Run(ctx context.Context, o Options) error {
 	stopped()
 	closeDoor()
 	return errors.Join(a.Stop(context.WithoutCancel(ctx)))
+}
+
+// newFyne makes the Fyne application, which is told that every change of the
+// screen goes through fyne.Do.
+func newFyne(id string) fyne.App {
+	fapp.SetMetadata(fyne.AppMetadata{ID: id, Name: "村办", Migrations: map[string]bool{"fyneDo": true}})
+	return fapp.NewWithID(id)
 }
 
 // engines opens the input engines; one that is not installed is left out and
@@ -128,7 +135,7 @@ func (a *App) cardChanged(v ui.CardView) {
 // ShowConfigFault shows that the configuration cannot be used; the window names
 // file and line for the technician and sends residents to a person.
 func ShowConfigFault(ctx context.Context, o Options, file string, err error) {
-	fa := fapp.NewWithID(appID)
+	fa := newFyne(appID)
 	win := fa.NewWindow("村办")
 	if w, h, ok := windowSize(o.Window); ok {
 		win.Resize(fyne.NewSize(w, h))

@@ -96,7 +96,7 @@ func New(o Options) *Shell {
 	s.finger.OnTouch = o.OnTouch
 	s.main = container.NewStack()
 	s.layers = container.NewStack()
-	root := container.New(&watch{s.resized}, s.main, s.layers)
+	root := container.New(&watch{s.resized}, s.main, s.layers, newCatcher(s.Root, s.Post))
 	o.Window.SetPadded(false)
 	o.Window.SetContent(root)
 	return s
