@@ -80,7 +80,7 @@ func TestEnrolment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if life := certs[0].NotAfter.Sub(time.Now()); life < 29*24*time.Hour || life > wire.CertificateLifetime {
+	if life := time.Until(certs[0].NotAfter); life < 29*24*time.Hour || life > wire.CertificateLifetime {
 		t.Errorf("certificate lives %v", life)
 	}
 	x := c.terminal(certs[0], key)

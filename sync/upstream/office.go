@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -96,27 +97,29 @@ func (c *County) handOn(ctx context.Context, office BackOffice) error {
 	if err := c.o.Store.View(ctx, func(tx Tx) (err error) { list, err = tx.Unhanded(officeBatch); return err }); err != nil {
 		return err
 	}
+	var done []Revision
+	var failed error
 	for _, r := range list {
 		d, err := c.OpenDossier(ctx, r.CaseID, "")
+		if err == nil && d.Revision.Revision == r.Revision {
+			err = office.Hand(ctx, d)
+		}
 		if err != nil {
-			return err
+			failed = fmt.Errorf("hand on case %s: %w", r.CaseID, err)
+			break
 		}
-		if d.Revision.Revision == r.Revision {
-			if err := office.Hand(ctx, d); err != nil {
-				return fmt.Errorf("hand on case %s: %w", r.CaseID, err)
-			}
-		}
-		err = c.o.Store.Update(ctx, func(tx Tx) error {
-			row, err := tx.Revision(r.CaseID, r.Revision)
-			if err != nil {
+		done = append(done, r)
+	}
+	if len(done) == 0 {
+		return failed
+	}
+	err := c.o.Store.Update(ctx, func(tx Tx) error {
+		for _, r := range done {
+			if err := tx.MarkHanded(r.CaseID, r.Revision); err != nil {
 				return err
 			}
-			row.Handed = true
-			return tx.PutRevision(row)
-		})
-		if err != nil {
-			return err
 		}
-	}
-	return nil
+		return nil
+	})
+	return errors.Join(failed, err)
 }

@@ -120,12 +120,18 @@ func (c *County) store(tx Tx, terminal string, put wire.CasePut, keyID string, c
 	}
 	row.Revision, row.Service, row.Region = put.Revision, put.Service, put.Region
 	row.Mode, row.Staff, row.State, row.UpdatedAt, row.Claim = put.Mode, put.Staff, StateIncomplete, now, claim
-	if err := tx.PutCase(row); err != nil {
-		return wire.CaseReply{}, err
-	}
 	r := Revision{CaseID: put.CaseID, Revision: put.Revision, Terminal: terminal, Digest: put.Digest, KeyID: keyID,
 		Envelope: put.Envelope, Body: put.Body, Catalogue: put.Catalogue, StartedAt: put.StartedAt, SavedAt: put.SavedAt,
 		ReceivedAt: now, Claim: claim, Outstanding: put.Outstanding}
+	whole := len(put.Files) == 0
+	if whole {
+		if err := c.number(tx, &row, &r, now); err != nil {
+			return wire.CaseReply{}, err
+		}
+	}
+	if err := tx.PutCase(row); err != nil {
+		return wire.CaseReply{}, err
+	}
 	if err := tx.PutRevision(r); err != nil {
 		return wire.CaseReply{}, err
 	}
@@ -137,22 +143,23 @@ func (c *County) store(tx Tx, terminal string, put wire.CasePut, keyID string, c
 			return wire.CaseReply{}, err
 		}
 	}
-	if len(files) == 0 {
-		if r, err = c.accept(tx, row, r, now); err != nil {
+	if whole {
+		if err := tx.AddEvent(acceptedEvent(row)); err != nil {
 			return wire.CaseReply{}, err
 		}
 	}
 	return replyOf(r, files), nil
 }
 
-// accept gives the county's number to a revision that is whole.
-func (c *County) accept(tx Tx, row Case, r Revision, now time.Time) (Revision, error) {
+// number gives the county's number to a revision that is whole, in the rows;
+// the caller writes them.
+func (c *County) number(tx Tx, row *Case, r *Revision, now time.Time) error {
 	if row.Acceptance == "" {
 		day := now.In(zone).Format("20060102")
 		county := row.Region[:6]
 		n, err := tx.Counter("acceptance/" + county + "/" + day)
 		if err != nil {
-			return r, err
+			return err
 		}
 		row.Acceptance = fmt.Sprintf("%s-%s-%06d", county, day, n)
 	}
@@ -161,17 +168,15 @@ func (c *County) accept(tx Tx, row Case, r Revision, now time.Time) (Revision, e
 	}
 	row.State, row.AcceptedAt, row.UpdatedAt, row.Note, row.Mend = StateAccepted, now, now, "", nil
 	r.AcceptedAt, r.Acceptance, r.Due = now, row.Acceptance, row.Due
-	if err := tx.PutCase(row); err != nil {
-		return r, err
-	}
-	if err := tx.PutRevision(r); err != nil {
-		return r, err
-	}
+	return nil
+}
+
+func acceptedEvent(row Case) CaseEvent {
 	text := "已受理"
 	if row.Revision > 1 {
 		text = "补正材料已收到"
 	}
-	return r, tx.AddEvent(CaseEvent{CaseID: row.ID, Revision: row.Revision, At: now, State: StateAccepted, Text: text})
+	return CaseEvent{CaseID: row.ID, Revision: row.Revision, At: row.AcceptedAt, State: StateAccepted, Text: text}
 }
 
 // fileDone notes that a file is on the disk and accepts the case when it was
@@ -203,8 +208,16 @@ func (c *County) fileDone(tx Tx, caseID string, revision int, name string) error
 	if !whole || !r.AcceptedAt.IsZero() || row.Revision != revision {
 		return nil
 	}
-	_, err = c.accept(tx, row, r, now)
-	return err
+	if err := c.number(tx, &row, &r, now); err != nil {
+		return err
+	}
+	if err := tx.PutCase(row); err != nil {
+		return err
+	}
+	if err := tx.PutRevision(r); err != nil {
+		return err
+	}
+	return tx.AddEvent(acceptedEvent(row))
 }
 
 // openPut opens what came and checks that inside and outside agree.

@@ -85,6 +85,10 @@ func (t *sqlTx) Unhanded(limit int) (out []Revision, err error) {
 	return out, err
 }
 
+func (t *sqlTx) MarkHanded(caseID string, revision int) error {
+	return t.exec("revision", `UPDATE revisions SET handed = 1 WHERE case_id = ? AND revision = ?`, caseID, revision)
+}
+
 func (t *sqlTx) Files(caseID string, revision int) (out []File, err error) {
 	err = t.rows("files", `SELECT case_id, revision, name, ord, material, page, mime, size, digest, done_at FROM files
 		WHERE case_id = ? AND revision = ? ORDER BY ord`, func() ([]any, func()) {

@@ -25,6 +25,7 @@ type sqliteStore struct {
 	read  *sql.DB
 	write *sql.DB
 	conn  *sql.Conn // the writer's
+	stmts prepared  // on conn
 	jobs  chan *job
 	stop  chan struct{}
 	done  chan struct{}
@@ -56,7 +57,7 @@ func OpenSQLite(ctx context.Context, path string) (Store, error) {
 		_ = w.Close()
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	s := &sqliteStore{write: w, conn: conn, jobs: make(chan *job, sqliteMaxGroup), stop: make(chan struct{}), done: make(chan struct{})}
+	s := &sqliteStore{write: w, conn: conn, stmts: prepared{conn: conn, m: map[string]*sql.Stmt{}}, jobs: make(chan *job, sqliteMaxGroup), stop: make(chan struct{}), done: make(chan struct{})}
 	if err := s.prepare(ctx); err != nil {
 		_ = conn.Close()
 		_ = w.Close()
@@ -85,7 +86,60 @@ func (s *sqliteStore) prepare(ctx context.Context) error {
 			return fmt.Errorf("%w: %s is %s, not %s", ErrNotDurable, p.pragma, got, p.want)
 		}
 	}
-	return s.inTx(ctx, func() error { return migrate(s.tx(ctx)) })
+	return s.inTx(ctx, func() error {
+		// Not prepared: the tables come into being on the way.
+		return migrate(&sqlTx{ctx: ctx, r: s.conn, rebind: func(q string) string { return q }})
+	})
+}
+
+// prepared runs statements on one connection and prepares each once: parsing
+// costs more than most of them. Used by the writer alone.
+type prepared struct {
+	conn *sql.Conn
+	m    map[string]*sql.Stmt
+}
+
+func (p *prepared) stmt(ctx context.Context, q string) (*sql.Stmt, error) {
+	if s, ok := p.m[q]; ok {
+		return s, nil
+	}
+	s, err := p.conn.PrepareContext(ctx, q)
+	if err == nil {
+		p.m[q] = s
+	}
+	return s, err
+}
+
+func (p *prepared) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	s, err := p.stmt(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+func (p *prepared) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	s, err := p.stmt(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+func (p *prepared) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+	s, err := p.stmt(ctx, q)
+	if err != nil {
+		return p.conn.QueryRowContext(ctx, q, args...) // carries the error
+	}
+	return s.QueryRowContext(ctx, args...)
+}
+
+func (p *prepared) close() error {
+	var errs []error
+	for _, s := range p.m {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // migrate makes what is not there and refuses what is newer.
@@ -109,20 +163,20 @@ func migrate(t *sqlTx) error {
 }
 
 func (s *sqliteStore) tx(ctx context.Context) *sqlTx {
-	return &sqlTx{ctx: ctx, r: s.conn, rebind: func(q string) string { return q }}
+	return &sqlTx{ctx: ctx, r: &s.stmts, rebind: func(q string) string { return q }}
 }
 
 // inTx runs fn between BEGIN and COMMIT on the writer's connection.
 func (s *sqliteStore) inTx(ctx context.Context, fn func() error) error {
-	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if _, err := s.stmts.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("store: begin: %w", err)
 	}
 	if err := fn(); err != nil {
-		_, rerr := s.conn.ExecContext(ctx, "ROLLBACK")
+		_, rerr := s.stmts.ExecContext(ctx, "ROLLBACK")
 		return errors.Join(err, rerr)
 	}
-	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		_, _ = s.conn.ExecContext(ctx, "ROLLBACK") // may be over already
+	if _, err := s.stmts.ExecContext(ctx, "COMMIT"); err != nil {
+		_, _ = s.stmts.ExecContext(ctx, "ROLLBACK") // may be over already
 		return fmt.Errorf("store: commit: %w", err)
 	}
 	return nil
@@ -213,16 +267,16 @@ func (s *sqliteStore) one(ctx context.Context, j *job) error {
 	if err := j.ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := s.conn.ExecContext(ctx, "SAVEPOINT one"); err != nil {
+	if _, err := s.stmts.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return fmt.Errorf("store: savepoint: %w", err)
 	}
 	err := j.fn(s.tx(ctx))
 	if err != nil {
-		if _, rerr := s.conn.ExecContext(ctx, "ROLLBACK TO one"); rerr != nil {
+		if _, rerr := s.stmts.ExecContext(ctx, "ROLLBACK TO one"); rerr != nil {
 			err = errors.Join(err, rerr)
 		}
 	}
-	if _, rerr := s.conn.ExecContext(ctx, "RELEASE one"); rerr != nil {
+	if _, rerr := s.stmts.ExecContext(ctx, "RELEASE one"); rerr != nil {
 		err = errors.Join(err, rerr)
 	}
 	return err
@@ -245,7 +299,7 @@ func (s *sqliteStore) Close() (err error) {
 	s.once.Do(func() {
 		close(s.stop)
 		<-s.done
-		err = errors.Join(s.read.Close(), s.conn.Close(), s.write.Close())
+		err = errors.Join(s.read.Close(), s.stmts.close(), s.conn.Close(), s.write.Close())
 	})
 	return err
 }

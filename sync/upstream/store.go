@@ -61,6 +61,7 @@ type Tx interface {
 	Files(caseID string, revision int) ([]File, error) // in the order they were named
 	PutFile(f File) error
 	Unhanded(limit int) ([]Revision, error) // accepted, not yet at the back office; without bodies
+	MarkHanded(caseID string, revision int) error
 	AddEvent(e CaseEvent) error
 	Events(caseID string) ([]CaseEvent, error) // oldest first
 

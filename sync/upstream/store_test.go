@@ -165,12 +165,16 @@ func rowsComeBack(t *testing.T, s upstream.Store) {
 	}
 	view(t, s, check)
 	update(t, s, check)
-	update(t, s, func(tx upstream.Tx) error { return tx.DeleteUpload("u1") })
+	update(t, s, func(tx upstream.Tx) error { return errors.Join(tx.DeleteUpload("u1"), tx.MarkHanded("c1", 2)) })
 	view(t, s, func(tx upstream.Tx) error {
 		if _, err := tx.Upload("u1"); !errors.Is(err, upstream.ErrNotFound) {
 			t.Errorf("deleted upload: %v", err)
 		}
-		return nil
+		list, err := tx.Unhanded(9)
+		if len(list) != 0 {
+			t.Errorf("handed on and still waiting: %+v", list)
+		}
+		return err
 	})
 }
 
