@@ -3,14 +3,18 @@ package social_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
 	"cunban/device"
 	"cunban/device/contract"
+	"cunban/device/internal/pcscdtest"
 	"cunban/device/pcsc"
 	"cunban/device/sim"
 	"cunban/device/social"
 )
+
+func TestMain(m *testing.M) { os.Exit(pcscdtest.Main(m)) }
 
 // TestTwoPrograms: a reader that another program holds is named held, by real
 // sharing rules, and read once it is free.
