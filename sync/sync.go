@@ -185,7 +185,7 @@ type Options struct {
 	Terminal    string       // the terminal's id
 	Program     string       // name and version, for HeaderProgram
 	Now         func() time.Time
-	Rand        io.Reader      // keys and ids; nil = crypto/rand
+	Rand        io.Reader      // keys and ids, from several goroutines; nil = crypto/rand
 	Jitter      func() float64 // [0,1); nil = math/rand/v2
 	// OnEvent is told what happened, from goroutines of the engine, in order
 	// per lane. It must not block and must not call Query.
