@@ -19,8 +19,15 @@ import (
 // CountyName is the signer name of the county's countersignature.
 const CountyName = "cunban/county"
 
-// Origin is the origin line and signer name of a terminal's log.
-func Origin(terminal string) string { return "cunban/" + terminal }
+// Origin is the origin line and signer name of a log: it names the key that
+// signs it, and so stays the same before and after an enrolment.
+func Origin(key *seal.PublicKey) string { return originPrefix + "log-" + key.ID()[:originDigits] }
+
+// originPrefix begins every origin.
+const originPrefix = "cunban/"
+
+// originDigits is how much of the key's id the origin shows.
+const originDigits = 8
 
 // ErrCheckpoint means that a note is not a checkpoint, or not signed by whom
 // it should be.

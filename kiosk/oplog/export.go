@@ -84,7 +84,7 @@ func NewExportWriter(w io.Writer, h ExportHeader) (*ExportWriter, error) {
 		left = strings.Join(hs, ",")
 	}
 	for _, s := range []string{h.Origin, h.Software} {
-		if strings.ContainsAny(s, "\r\n") || !strings.HasPrefix(h.Origin, Origin("")) {
+		if strings.ContainsAny(s, "\r\n") || !strings.HasPrefix(h.Origin, originPrefix) {
 			return nil, fmt.Errorf("export log: %w: origin %q, software %q", ErrExport, h.Origin, h.Software)
 		}
 	}
@@ -196,7 +196,7 @@ func NewExportReader(r io.Reader) (*ExportReader, error) {
 		return nil, fmt.Errorf("%w: no empty line after the head", ErrExport)
 	}
 	made, err := time.Parse(time.RFC3339, v[2])
-	if err != nil || !strings.HasPrefix(v[0], Origin("")) {
+	if err != nil || !strings.HasPrefix(v[0], originPrefix) {
 		return nil, fmt.Errorf("%w: origin or time", ErrExport)
 	}
 	x.h = ExportHeader{Origin: v[0], Software: v[1], Made: made.UTC()}

@@ -95,7 +95,7 @@ var bootTime = time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)
 // sizes and told of by the record after it; the first is countersigned.
 func newSample(tb testing.TB, n int, sizes ...int64) *sample {
 	tb.Helper()
-	s := &sample{terminal: newKey(tb), county: newKey(tb), origin: Origin("t1"), notes: map[int64][]byte{}, nodes: map[NodeID][]byte{}}
+	s := &sample{terminal: newKey(tb), county: newKey(tb), origin: (originPrefix + "t1"), notes: map[int64][]byte{}, nodes: map[NodeID][]byte{}}
 	seed, err := seal.NewKey(rand.Reader)
 	if err != nil {
 		tb.Fatal(err)

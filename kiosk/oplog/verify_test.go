@@ -20,7 +20,7 @@ import (
 
 func TestCheckpoint(t *testing.T) {
 	key, county, stranger := newKey(t), newKey(t), newKey(t)
-	c := Checkpoint{Origin("t1"), 17, LeafHash([]byte("x"))}
+	c := Checkpoint{(originPrefix + "t1"), 17, LeafHash([]byte("x"))}
 	msg, err := SignCheckpoint(rand.Reader, c, c.Origin, key)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestCheckpoint(t *testing.T) {
 		good bool
 	}{
 		{msg, c.Origin, key, true}, {both, c.Origin, key, true}, {both, CountyName, county, true},
-		{msg, CountyName, county, false}, {msg, c.Origin, stranger, false}, {msg, Origin("t2"), key, false}, {both, CountyName, key, false},
+		{msg, CountyName, county, false}, {msg, c.Origin, stranger, false}, {msg, (originPrefix + "t2"), key, false}, {both, CountyName, key, false},
 	} {
 		if err := open(x.msg, x.name, x.key); (err == nil) != x.good || err != nil && !errors.Is(err, ErrCheckpoint) {
 			t.Errorf("%s with %v: %v", x.name, x.key, err)
@@ -83,7 +83,7 @@ func TestCheckpoint(t *testing.T) {
 // the next, so that there are several.
 func TestEveryBitOfANote(t *testing.T) {
 	key := newKey(t)
-	c := Checkpoint{Origin("t1"), 17, LeafHash([]byte("x"))}
+	c := Checkpoint{(originPrefix + "t1"), 17, LeafHash([]byte("x"))}
 	paddings := map[int]bool{}
 	for len(paddings) < 3 {
 		msg, err := SignCheckpoint(rand.Reader, c, c.Origin, key)
@@ -116,7 +116,7 @@ func everyBit(t *testing.T, msg []byte, name string, key *seal.PublicKey) {
 
 func FuzzCheckpoint(f *testing.F) {
 	key := newKey(f)
-	c := Checkpoint{Origin("t1"), 17, LeafHash([]byte("x"))}
+	c := Checkpoint{(originPrefix + "t1"), 17, LeafHash([]byte("x"))}
 	msg, err := SignCheckpoint(rand.Reader, c, c.Origin, key)
 	if err != nil {
 		f.Fatal(err)
@@ -444,7 +444,7 @@ func TestVerifierOnStoredRecords(t *testing.T) {
 			t.Errorf("record %d changed: %v", i, err)
 		}
 	}
-	v, err := NewVerifier(VerifyOptions{Keys: s.keys(), Origin: Origin("t2")})
+	v, err := NewVerifier(VerifyOptions{Keys: s.keys(), Origin: (originPrefix + "t2")})
 	if err != nil {
 		t.Fatal(err)
 	}

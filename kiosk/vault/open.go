@@ -298,7 +298,7 @@ func (v *Vault) load() error {
 
 func (v *Vault) derive() {
 	v.owner = seal.Derive(v.secret, infoOwner, seal.DigestSize)
-	v.origin = oplog.Origin("log-" + v.sign.Public().ID()[:8])
+	v.origin = oplog.Origin(v.sign.Public())
 }
 
 // create fills a new database: the log's key, the first MAC key (its seed is

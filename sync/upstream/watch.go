@@ -98,11 +98,11 @@ func judgeCheckpoint(t Terminal, l Log, put wire.CheckpointPut) (cp oplog.Checkp
 	if err != nil {
 		return cp, false, wire.NewProblem(wire.CodeLogSignature, err.Error())
 	}
-	cp, err = oplog.OpenCheckpoint([]byte(put.Note), oplog.Origin(t.ID), key)
+	cp, err = oplog.OpenCheckpoint([]byte(put.Note), oplog.Origin(key), key)
 	if err != nil {
 		return cp, false, wire.NewProblem(wire.CodeLogSignature, err.Error())
 	}
-	if cp.Origin != oplog.Origin(t.ID) {
+	if cp.Origin != oplog.Origin(key) {
 		return cp, false, wire.NewProblem(wire.CodeLogSignature, "origin is "+cp.Origin)
 	}
 	if fresh || l.Size == 0 {

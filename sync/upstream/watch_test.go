@@ -87,7 +87,7 @@ func newLog(t *testing.T, terminal string) *oplogOf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &oplogOf{t: t, key: key, origin: oplog.Origin(terminal)}
+	return &oplogOf{t: t, key: key, origin: oplog.Origin(key.Public())}
 }
 
 func TestCheckpoints(t *testing.T) {
@@ -107,7 +107,7 @@ func TestCheckpoints(t *testing.T) {
 		if problem != nil {
 			t.Fatalf("refused: %v", problem)
 		}
-		for name, key := range map[string]*seal.PublicKey{oplog.Origin(x.id): l.key.Public(), oplog.CountyName: c.Keys().Sign.Public()} {
+		for name, key := range map[string]*seal.PublicKey{oplog.Origin(l.key.Public()): l.key.Public(), oplog.CountyName: c.Keys().Sign.Public()} {
 			cp, err := oplog.OpenCheckpoint([]byte(r.Note), name, key)
 			if err != nil || cp.Size != size || r.Size != size {
 				t.Fatalf("signature of %s: size %d, want %d: %v", name, cp.Size, size, err)
