@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cunban/device"
+	"cunban/device/contract"
 	"cunban/device/print"
 	"cunban/device/sim"
 )
@@ -228,11 +229,15 @@ func (s *started) heard(part string) func() bool {
 
 func TestContract(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) *bench{"sim": simulated, "ippeveprinter": ippeveprinter} {
-		t.Run(name, func(t *testing.T) { contract(t, make) })
+		t.Run(name, func(t *testing.T) { printing(t, make) })
 	}
 }
 
-func contract(t *testing.T, make func(*testing.T) *bench) {
+func TestDeviceContract(t *testing.T) {
+	contract.TestDevice(t, "cunban/device/print", func(t *testing.T) device.Device { return open(t, simulated(t).uri) })
+}
+
+func printing(t *testing.T, make func(*testing.T) *bench) {
 	t.Run("prints once and says so", func(t *testing.T) {
 		b := make(t)
 		p := open(t, b.uri)

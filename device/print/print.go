@@ -154,7 +154,7 @@ func (p *Printer) ask(ctx context.Context) (printer, error) {
 	p.mu.Unlock()
 	h := condition(s)
 	if printing && h.State == device.StateReady {
-		h.State, h.Cause = device.StateBusy, "正在打印。"
+		busy(&h)
 	}
 	p.hub.SetHealth(h)
 	p.hub.Good()
@@ -185,6 +185,13 @@ func (p *Printer) Run(ctx context.Context) error {
 	}
 }
 
+// codePrinting is the code of a printer that prints.
+const codePrinting = "PR-00"
+
+func busy(h *device.Health) {
+	h.State, h.Code, h.Cause, h.Remedy = device.StateBusy, codePrinting, "打印机正在打印。", "稍等一会儿。"
+}
+
 // simulated tells a printer that puts no ink on paper.
 func simulated(name string) bool {
 	return strings.Contains(name, "Simulated") || name == "Example Printer" || name == "Test Printer"
@@ -206,7 +213,7 @@ func condition(s printer) device.Health {
 		h.State, h.Code = device.StateFault, "PR-09"
 		h.Cause, h.Remedy = "打印机暂不接新任务。", "请技术员恢复。"
 	case s.state == printerProcessing && h.State == device.StateReady:
-		h.State, h.Cause = device.StateBusy, "打印机正在打印。"
+		busy(&h)
 	}
 	return h
 }
@@ -297,9 +304,9 @@ func (p *Printer) setPrinting(on bool) {
 	}
 	switch {
 	case on && h.State == device.StateReady:
-		h.State, h.Cause = device.StateBusy, "正在打印。"
-	case !on && h.State == device.StateBusy && h.Code == "":
-		h.State, h.Cause = device.StateReady, ""
+		busy(&h)
+	case !on && h.State == device.StateBusy && h.Code == codePrinting:
+		h.State, h.Code, h.Cause, h.Remedy = device.StateReady, "", "", ""
 	}
 	p.hub.SetHealth(h)
 }

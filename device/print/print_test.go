@@ -70,7 +70,7 @@ func TestCondition(t *testing.T) {
 		code  string
 	}{
 		{"idle", printer{state: printerIdle, accepting: true, reasons: []string{"none"}}, device.StateReady, ""},
-		{"busy", printer{state: printerProcessing, accepting: true}, device.StateBusy, ""},
+		{"busy", printer{state: printerProcessing, accepting: true}, device.StateBusy, codePrinting},
 		{"low paper", printer{state: printerIdle, accepting: true, reasons: []string{"media-low-warning"}}, device.StateLow, "PR-20"},
 		{"no paper", printer{state: printerStopped, accepting: true, reasons: []string{"media-empty-error"}}, device.StateFault, "PR-02"},
 		{"one tray of two is empty", printer{state: printerIdle, accepting: true, reasons: []string{"media-empty-warning"}}, device.StateLow, "PR-02"},
@@ -275,7 +275,7 @@ func FuzzReply(f *testing.F) {
 		if !slices.Contains(device.States, h.State) {
 			t.Fatalf("state %q", h.State)
 		}
-		if !h.State.Usable() && h.Cause == "" {
+		if !h.State.Usable() && (h.Code == "" || h.Cause == "" || h.Remedy == "") {
 			t.Fatalf("no words: %+v", h)
 		}
 		j := readJob(m.Job)

@@ -307,7 +307,7 @@ func (s *SANE) Capture(ctx context.Context) (device.Page, error) {
 		f = s.found
 		s.mu.Unlock()
 	}
-	s.hub.SetHealth(device.Health{State: device.StateBusy, Cause: "正在扫描。", Name: f.Name(), Demo: isTest(f.Device)})
+	s.hub.SetHealth(device.Health{State: device.StateBusy, Code: "SC-03", Cause: "正在扫描。", Remedy: "稍等一会儿。", Name: f.Name(), Demo: isTest(f.Device)})
 	img, dpi, err := s.scan(ctx, f)
 	if err != nil {
 		return device.Page{}, s.failed(ctx, err)

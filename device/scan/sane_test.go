@@ -105,7 +105,7 @@ func TestSANEErrors(t *testing.T) {
 	}{
 		{"DEVICE_BUSY", device.ErrBusy, device.StateBusy, "SC-03"},
 		{"JAMMED", device.ErrJam, device.StateFault, "SC-04"},
-		{"NO_DOCS", device.ErrFeederEmpty, device.StateReady, "SC-05"},
+		{"NO_DOCS", device.ErrFeederEmpty, device.StateLow, "SC-05"},
 		{"COVER_OPEN", device.ErrCoverOpen, device.StateFault, "SC-06"},
 		{"ACCESS_DENIED", ErrDenied, device.StateFault, "SC-07"},
 		{"NO_MEM", ErrMemory, device.StateFault, "SC-08"},

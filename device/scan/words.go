@@ -86,7 +86,7 @@ func condition(err error) device.Health {
 	case errors.Is(err, device.ErrJam):
 		return set(device.StateFault, "SC-04", "扫描仪卡纸了。", "打开盖子，轻轻把纸抽出来，再放一次。")
 	case errors.Is(err, device.ErrFeederEmpty):
-		return set(device.StateReady, "SC-05", "扫描仪里没有纸。", "把要扫的纸放好，再点一次。")
+		return set(device.StateLow, "SC-05", "扫描仪里没有纸。", "把要扫的纸放好，再点一次。")
 	case errors.Is(err, device.ErrCoverOpen):
 		return set(device.StateFault, "SC-06", "扫描仪的盖子没有盖好。", "盖好盖子，再点一次。")
 	case errors.Is(err, ErrDenied):

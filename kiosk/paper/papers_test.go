@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,8 +81,23 @@ func service(t *testing.T, id string) *catalog.Service {
 	return c.Service(id)
 }
 
-// papers are all papers that are looked at.
+// papers are all papers that are looked at, made once for all tests.
 func papers(t *testing.T) map[string][]byte {
+	t.Helper()
+	made.Lock()
+	defer made.Unlock()
+	if made.papers == nil {
+		made.papers = makePapers(t)
+	}
+	return made.papers
+}
+
+var made struct {
+	sync.Mutex
+	papers map[string][]byte
+}
+
+func makePapers(t *testing.T) map[string][]byte {
 	t.Helper()
 	must := func(b []byte, err error) []byte {
 		t.Helper()
@@ -196,7 +212,7 @@ func TestPictures(t *testing.T) {
 }
 
 func TestSameDataSameBytes(t *testing.T) {
-	a, b := papers(t), papers(t)
+	a, b := papers(t), makePapers(t)
 	for name := range a {
 		if !bytes.Equal(a[name], b[name]) {
 			t.Errorf("%s came out differently", name)
