@@ -144,7 +144,7 @@ func TestCheckpoints(t *testing.T) {
 		t.Errorf("smaller names %d", p.Size)
 	}
 	forked := newLog(t, x.id)
-	forked.key = l.key
+	forked.key, forked.origin = l.key, l.origin
 	forked.leaves = append(forked.leaves, l.leaves[:12]...)
 	forked.grow(18, "another history")
 	bad("same size, other root", forked.put(25, 25), wire.CodeLogForked)
