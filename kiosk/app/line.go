@@ -2,12 +2,16 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"time"
 
 	"cunban/kiosk/catalog"
+	"cunban/kiosk/listing"
 	"cunban/kiosk/oplog"
+	"cunban/kiosk/staff"
 	"cunban/sync"
 	"cunban/sync/wire"
 )
@@ -26,7 +30,7 @@ func (a *App) startEngine() {
 	e, err := sync.New(sync.Options{
 		Store: a.vault, Credentials: creds, Base: a.cfg.Upstream, Terminal: id.ID, Program: a.program(), Now: a.o.Now,
 		OnEvent: a.syncEvent, Logger: a.log, Health: a.health, PortalProbe: a.cfg.PortalProbe,
-		UploadRate: int64(a.cfg.UploadRateKB) << 10,
+		UploadRate: int64(a.cfg.UploadRateKB) << 10, Check: checkObject,
 	})
 	if err != nil {
 		a.log.Error("sync cannot start", "err", err)
@@ -134,6 +138,34 @@ func (a *App) loadDownlinkedCatalogue(ctx context.Context) {
 	}
 	a.catalogue.Store(c)
 	a.note(oplog.CatalogueChange, oplog.OK, "", map[string]string{"from": now, "to": c.Version})
+}
+
+// checkObject refuses what could not be taken into use, so that it never
+// replaces what is good: the county hears of it and the version before stays.
+// A catalogue comes in two objects and is checked whole when both are there.
+func checkObject(k wire.Kind, id string, data []byte) error {
+	var err error
+	switch k {
+	case wire.KindStaff:
+		var acc staff.Account
+		if err = json.Unmarshal(data, &acc); err == nil && acc.Number != id {
+			err = fmt.Errorf("account %q is not %q", acc.Number, id)
+		}
+	case wire.KindJob:
+		_, err = listing.ParseJob(data)
+	case wire.KindCourse:
+		_, err = listing.ParseCourse(data)
+	case wire.KindEvent:
+		_, err = listing.ParseEvent(data)
+	case wire.KindPost:
+		_, err = listing.ParsePost(data)
+	case wire.KindPolicy:
+		_, err = listing.ParsePolicy(data)
+	case wire.KindNotice:
+		_, err = listing.ParseNotice(data)
+	case wire.KindCaseUpdate, wire.KindCatalogue, wire.KindConfig, wire.KindRevoke:
+	}
+	return err
 }
 
 // helpFor is how long a call for help shows on the county's page.
