@@ -24,7 +24,7 @@ func (noRegister) Prefill(context.Context, wire.PrefillIn) (wire.PrefillOut, err
 }
 func (noRegister) AsOf() time.Time { return time.Now() }
 
-func testCounty(t *testing.T, dir string) *County {
+func testCounty(t testing.TB, dir string) *County {
 	t.Helper()
 	store, err := OpenSQLite(t.Context(), filepath.Join(dir, StoreFile))
 	if err != nil {
