@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// measured collects what visits measure, for promises.
+var measured = figures{}
+
+type figures map[string]float64
+
+func (f figures) set(name string, v float64) { f[name] = v }
+
+func runCmd(ctx context.Context, args []string) error {
+	fs := flag.NewFlagSet("run", flag.ContinueOnError)
+	yes := fs.Bool("yes", false, "install what is missing without asking")
+	window := fs.String("window", "", "size of a window, such as 1600x900; empty is the full screen")
+	out := fs.String("out", "out", "folder for pictures and papers of a visit")
+	data := fs.String("data", "", "folder of everything that the programs write; empty is a fresh one that is removed")
+	portrait := fs.Bool("portrait", false, "a screen of 1080×1920")
+	large := fs.Bool("large", false, "play in large text")
+	which := fs.String("visit", "", "play a visit though there is a display: resident, offline, staff, technician, all")
+	keep := fs.Bool("keep", false, "keep the data folder")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return err
+	}
+	display := os.Getenv("DISPLAY")
+	headless := display == "" || *which != ""
+	sets := []debs{debsBuild, debsRun}
+	if headless {
+		sets = append(sets, debsHeadless)
+		display = ""
+	}
+	if err := install(ctx, *yes, sets...); err != nil {
+		return err
+	}
+	fmt.Println("building")
+	bin, err := build(ctx, root, programs...)
+	if err != nil {
+		return err
+	}
+	o := stageOptions{root: root, bin: bin, dir: *data, display: display, window: *window, w: 1920, h: 1080, autoplay: !headless}
+	if *portrait {
+		o.w, o.h = o.h, o.w
+	}
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp(filepath.Join(root, ".run"), "stage-"); err != nil {
+			return fmt.Errorf("make a data folder: %w", err)
+		}
+		if !*keep {
+			defer func() { _ = os.RemoveAll(o.dir) }()
+		}
+	}
+	if o.dir, err = filepath.Abs(o.dir); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if !headless {
+		return open(ctx, o)
+	}
+	return play(ctx, o, *out, *which, *large)
+}
+
+// open shows the terminal to a person until the window is closed.
+func open(ctx context.Context, o stageOptions) error {
+	s, err := setStage(ctx, o)
+	defer s.strike()
+	if err != nil {
+		return err
+	}
+	code, err := s.enrolCode(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.startKiosk(ctx); err != nil {
+		return err
+	}
+	panel, err := s.start(ctx, "panel", "", s.prog("kiosk"), "panel", "--sim", filepath.Join(s.simDir, "control.sock"))
+	if err != nil {
+		return err
+	}
+	fmt.Printf(`the terminal is open; close its window to end
+  enrolment code  %s
+  clerk           %s, PIN %s
+  technician      %s, PIN %s
+  county's page   http://%s/ (account in %s)
+  simulated hardware in the panel window, or: %s sim VERB --dir %s
+`, code, clerkNumber, clerkPIN, techNumber, techPIN, s.adminAddr, filepath.Join(s.logDir, "upstream.log"), s.prog("kioskctl"), s.simDir)
+	_ = panel
+	select {
+	case <-s.kiosk.done:
+		if s.kiosk.err != nil {
+			return fmt.Errorf("the terminal: %w\n%s", s.kiosk.err, tail(filepath.Join(s.logDir, "kiosk.log"), 15))
+		}
+		return nil
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// play plays visits without a person and checks what they left.
+func play(ctx context.Context, o stageOptions, out, which string, large bool) (err error) {
+	if which == "" {
+		which = "resident"
+	}
+	var list []visit
+	for _, v := range visits {
+		if which == "all" || which == v.name {
+			list = append(list, v)
+		}
+	}
+	if len(list) == 0 {
+		return fmt.Errorf("no visit %q: resident, offline, staff, technician, all", which)
+	}
+	if out, err = freshOut(out); err != nil {
+		return err
+	}
+	s, err := setStage(ctx, o)
+	defer s.strike()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			keepLogs(s, out)
+		}
+	}()
+	began := time.Now()
+	if err := s.startKiosk(ctx); err != nil {
+		return err
+	}
+	p := &player{st: s, out: out}
+	if err := p.enrol(ctx); err != nil {
+		return err
+	}
+	if large {
+		if err := p.tap(ctx, "look.size"); err != nil {
+			return err
+		}
+		if err := p.picture(ctx, "home-large"); err != nil {
+			return err
+		}
+	}
+	for _, v := range list {
+		fmt.Printf("  visit %s: %s\n", v.name, v.about)
+		at := time.Now()
+		if err := v.play(ctx, p); err != nil {
+			return fmt.Errorf("visit %s: %w", v.name, err)
+		}
+		fmt.Printf("    %s in %.0f s\n", v.name, time.Since(at).Seconds())
+	}
+	if err := s.stopKiosk(ctx); err != nil {
+		return err
+	}
+	if err := checkAfter(ctx, s, out); err != nil {
+		return err
+	}
+	fmt.Printf("played %d touches in %.0f s; %d pictures, papers, the county's records and the log are in %s\n", p.taps, time.Since(began).Seconds(), p.n, out)
+	return nil
+}
+
+// checkAfter looks at what a stopped terminal left: a whole log and nothing
+// readable.
+func checkAfter(ctx context.Context, s *stage, out string) error {
+	if err := leakControl(s.tmpDir); err != nil {
+		return err
+	}
+	hits, files, err := leaks(s.dataDir, s.logDir, s.tmpDir)
+	if err != nil {
+		return err
+	}
+	measured.set("leaks", float64(len(hits)))
+	measured.set("leak_files", float64(files))
+	if err := leakError(hits); err != nil {
+		return err
+	}
+	fmt.Printf("    nothing readable in %d files that the terminal left\n", files)
+	n, err := s.checkLog(ctx, out)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("    log whole: %d records, live and exported\n", n)
+	return nil
+}
+
+// freshOut makes the folder and takes an earlier visit's files out of it.
+func freshOut(out string) (string, error) {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return "", fmt.Errorf("out folder: %w", err)
+	}
+	if err := os.MkdirAll(out, 0o700); err != nil {
+		return "", fmt.Errorf("out folder: %w", err)
+	}
+	for _, pattern := range []string{"[0-9][0-9][0-9]-*.png", "failed.png", "receipt.*", "upstream-*.json", "operation-log.txt*", "log-verify.json", "*.log"} {
+		old, err := filepath.Glob(filepath.Join(out, pattern))
+		if err != nil {
+			return "", fmt.Errorf("out folder: %w", err)
+		}
+		for _, f := range old {
+			if err := os.Remove(f); err != nil {
+				return "", fmt.Errorf("out folder: %w", err)
+			}
+		}
+	}
+	return out, nil
+}
+
+// keepLogs copies the programs' own logs of a failed visit; they hold nothing
+// of residents.
+func keepLogs(s *stage, out string) {
+	logs, err := filepath.Glob(filepath.Join(s.logDir, "*.log"))
+	if err != nil {
+		return
+	}
+	var all error
+	for _, f := range logs {
+		b, err := os.ReadFile(f)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(out, filepath.Base(f)), b, 0o600)
+		}
+		all = errors.Join(all, err)
+	}
+	if all != nil {
+		fmt.Fprintln(os.Stderr, "dev: keep the logs:", strings.ReplaceAll(all.Error(), "\n", "; "))
+	}
+}
