@@ -4,10 +4,14 @@
 //
 // It guarantees an order: the vault is open and checked before anything can
 // change it, the operation log records the start before the first session, and
-// at the end the session is wiped, the engine has stopped and the log is signed
-// before the vault closes. A part that cannot start is shown with a remedy and
-// does not stop the others, but for the vault and the catalogue: without them
-// there is no terminal.
+// at the end the session is wiped, the engine and the drivers have stopped and
+// the last record is written before the vault signs the log and closes. A part
+// that cannot start is shown with a remedy and does not stop the others, but for
+// the vault and the catalogue: without them there is no terminal.
+//
+// Nothing that is called by a driver, by a lane of the engine or by the UI
+// goroutine waits for the disk: records go through entries, small jobs through
+// chores, and what pages ask of Backend is asked on goroutines of their own.
 package app
 
 import (
@@ -47,7 +51,8 @@ type Options struct {
 	// Automation opens the door that tells tests what is on the screen. It
 	// works only while the terminal is marked as a demonstration.
 	Automation bool
-	// Portrait and so on come from the window's size.
+	// FreeBytes tells the free bytes of the disk; nil asks the system.
+	FreeBytes func(dir string) (int64, error)
 }
 
 // App is a running terminal.
@@ -61,6 +66,8 @@ type App struct {
 	vault     *vault.Vault
 	keyWords  string
 	entries   *entries
+	chores    *chores
+	reserved  atomic.Uint64 // session numbers up to here are put aside
 	catalogue atomic.Pointer[catalog.Catalogue]
 	calendar  cases.Calendar
 	divisions *divisions.Divisions
@@ -74,28 +81,30 @@ type App struct {
 	printer device.Printer
 	speaker device.Speaker
 
-	shell *ui.Shell
-	ctx   context.Context // of everything that runs
-	stop  context.CancelFunc
-	wg    gosync.WaitGroup
+	ctx  context.Context // of everything that runs
+	stop context.CancelFunc
+	wg   gosync.WaitGroup
+
+	// pointMu lets one makePoint work at a time, so that an older one never
+	// overwrites a newer one's result.
+	pointMu gosync.Mutex
+	// runMu lets one engine start or stop at a time.
+	runMu gosync.Mutex
 
 	mu       gosync.Mutex
+	scr      screen // nil before the window is there
 	point    ui.Point
 	office   paper.Office
 	id       wire.Identity
 	enrolled bool
 	engine   *sync.Engine
 	creds    *sync.Credentials
-	endEng   context.CancelFunc
+	endEng   func() // stops the engine and waits for its end
 	out      bool   // revoked
 	broken   string // why the terminal takes no work, "" = it does
 	helpAt   time.Time
 	quitFn   func()
 }
-
-// keySession keeps the number of the last session, so that numbers never
-// repeat across starts.
-const keySession = "terminal/session"
 
 // New opens what must be open before a window shows. The error is a *ui.Trouble
 // where a person can do something about it.
@@ -125,16 +134,18 @@ func (a *App) open(ctx context.Context) error {
 	}
 	v, err := vault.Open(ctx, vault.Options{
 		Dir: vaultDir(a.cfg), Keys: sources, Version: a.o.Version, Now: a.o.Now, MinFree: int64(a.cfg.MinFreeMB) << 20,
-		Logger: a.log, Terminal: func() string { id, _ := a.identity(); return id.ID },
+		Logger: a.log, FreeBytes: a.o.FreeBytes, Terminal: func() string { id, _ := a.identity(); return id.ID },
 	})
 	if err != nil {
 		return vaultTrouble(err)
 	}
 	a.vault = v
+	a.chores = newChores()
 	a.entries = newEntries(v.Record, a.log)
 	a.keyWords = keyStrength(ctx, sources, v)
 	fail := func(err error) error {
-		return errors.Join(err, v.Close(context.WithoutCancel(ctx)))
+		ctx := context.WithoutCancel(ctx)
+		return errors.Join(err, a.entries.close(ctx), v.Close(ctx))
 	}
 	cat, err := catalog.Embedded()
 	if err != nil {
@@ -144,11 +155,16 @@ func (a *App) open(ctx context.Context) error {
 	if a.id, a.enrolled, err = sync.LoadIdentity(ctx, v); err != nil {
 		return fail(storeTrouble(err))
 	}
+	reason, err := sync.Revoked(ctx, v)
+	if err != nil {
+		return fail(storeTrouble(err))
+	}
+	a.out = reason != ""
 	if a.divisions, err = divisions.Embedded(a.id.Region); err != nil {
 		return fail(fmt.Errorf("division codes: %w", err))
 	}
 	a.roster = &staff.Roster{Settings: v, Now: a.Now, Rand: randReader, Region: func() string { id, _ := a.identity(); return id.Region }}
-	first, err := a.lastSession(ctx)
+	first, err := a.reserveSessions(ctx)
 	if err != nil {
 		return fail(storeTrouble(err))
 	}
@@ -157,6 +173,7 @@ func (a *App) open(ctx context.Context) error {
 		Ask: config.Seconds(w.Ask), Cover: config.Seconds(w.Cover)}, first, a.o.Now, a.sessionEvent)
 	a.renderer = paper.NewRenderer(paper.RendererOptions{Command: a.o.Renderer})
 	a.makeDevices()
+	a.loadGoodCatalogue(ctx)
 	a.loadDownlinkedCatalogue(ctx)
 	a.makePoint(ctx)
 	return nil
@@ -195,13 +212,12 @@ func (a *App) fault() string {
 
 func (a *App) program() string { return "cunban/" + a.o.Version }
 
-// start runs everything that runs; the shell exists already.
+// start runs everything that runs.
 func (a *App) start() {
 	id, _ := a.identity()
 	a.record(oplog.Entry{Event: oplog.TerminalStart, Role: oplog.RoleSystem, Fields: map[string]string{
 		"catalogue": a.Catalogue().Version, "terminal": id.ID, "clean": fmt.Sprint(a.vault.Clean())}})
-	// The writer of the log has no end of its own but stop's: see Stop.
-	go a.entries.run(a.ctx)
+	a.wg.Go(func() { a.chores.run(a.ctx) })
 	for _, d := range a.devices {
 		a.wg.Go(func() {
 			if err := d.Run(a.ctx); err != nil && a.ctx.Err() == nil {
@@ -225,7 +241,7 @@ func (a *App) minutes() {
 		case <-a.ctx.Done():
 			return
 		case <-t.C:
-			a.shell.Minute()
+			a.tell().Minute()
 		}
 	}
 }
@@ -245,10 +261,13 @@ func (a *App) deviceEvent(d device.Device) func(device.Event) {
 			}
 		}
 		last = h.State
-		a.makePoint(a.ctx)
-		a.shell.DeviceChanged(h)
+		a.factsChanged()
+		a.tell().DeviceChanged(h)
 	}
 }
+
+// purgeLimit is how long emptying the print spool may take.
+const purgeLimit = 10 * time.Second
 
 // sessionEvent follows the session manager: log, counters, screen.
 func (a *App) sessionEvent(e session.Event) {
@@ -256,9 +275,7 @@ func (a *App) sessionEvent(e session.Event) {
 	switch e.Kind {
 	case session.Began:
 		entry.Event, entry.Role = oplog.SessionBegin, oplog.RoleResident
-		if err := a.vault.Put(a.ctx, keySession, fmt.Appendf(nil, "%d", e.Session)); err != nil {
-			a.log.Error("session number not kept", "err", err)
-		}
+		a.sessionBegan(e.Session)
 	case session.Asked:
 		entry.Event = oplog.IdleAsked
 	case session.Ended:
@@ -267,7 +284,7 @@ func (a *App) sessionEvent(e session.Event) {
 			a.record(oplog.Entry{Event: oplog.IdleWiped, Role: oplog.RoleSystem, Session: e.Session})
 		}
 		if a.printer != nil {
-			go a.purge()
+			a.chores.put("purge", a.purge)
 		}
 	case session.CardLeft:
 		if e.First {
@@ -280,55 +297,48 @@ func (a *App) sessionEvent(e session.Event) {
 	if entry.Event != "" {
 		a.record(entry)
 	}
-	if a.shell != nil {
-		a.shell.SessionEvent(e)
-	}
+	a.tell().SessionEvent(e)
 }
 
 // purge drops what the ended session left in the print spool.
-func (a *App) purge() {
-	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Second)
+func (a *App) purge(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, purgeLimit)
 	defer cancel()
 	if err := a.printer.Purge(ctx); err != nil {
 		a.log.Warn("print spool not purged", "err", err)
 	}
 }
 
-func (a *App) lastSession(ctx context.Context) (uint64, error) {
-	b, ok, err := a.vault.Get(ctx, keySession)
-	if err != nil || !ok {
-		return 0, err
-	}
-	var n uint64
-	if _, err := fmt.Sscanf(string(b), "%d", &n); err != nil {
-		return 0, fmt.Errorf("read the last session number: %w", err)
-	}
-	return n, nil
-}
-
 // stopLimit is how long a clean stop may take before the program ends anyway;
 // nothing is lost then, since nothing unsaved was called saved.
 const stopLimit = 15 * time.Second
 
-// Stop ends everything in order. The vault closes last.
+// Stop ends everything in order: nobody at the screen, no engine, no driver, no
+// chore; then the last records, and the vault closes last. It may be called
+// whether or not anything was started.
 func (a *App) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
 	a.sess.Stop()
-	a.stopEngine()
-	a.record(oplog.Entry{Event: oplog.TerminalStop, Role: oplog.RoleSystem})
 	a.stop()
-	<-a.entries.done
 	ended := make(chan struct{})
-	go func() { a.wg.Wait(); close(ended) }()
+	go func() { a.stopEngine(); a.wg.Wait(); close(ended) }()
 	var late error
 	select {
 	case <-ended:
 	case <-ctx.Done():
 		late = errors.New("some parts did not stop in time")
 	}
-	return errors.Join(late, a.renderer.Close(), a.vault.Close(ctx))
+	a.record(oplog.Entry{Event: oplog.TerminalStop, Role: oplog.RoleSystem})
+	// What is late may not keep the log from being signed.
+	last, done := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+	defer done()
+	return errors.Join(late, a.entries.close(last), a.keepSession(last), a.renderer.Close(), a.vault.Close(last))
 }
+
+// closeLimit is how long the vault may take to write the last records, sign the
+// log and close.
+const closeLimit = 10 * time.Second
 
 func (a *App) quit() {
 	a.mu.Lock()

@@ -43,6 +43,7 @@ func (d *cardDesk) run(ctx context.Context) {
 	d.mu.Lock()
 	d.ctx = ctx
 	d.mu.Unlock()
+	d.readers() // what is shown before the first event
 	var offs []func()
 	if d.social != nil {
 		offs = append(offs, d.social.Subscribe(func(e device.Event) {
@@ -62,11 +63,12 @@ func (d *cardDesk) run(ctx context.Context) {
 			}
 		}))
 	}
-	d.readers()
 	<-ctx.Done()
 	for _, off := range offs {
 		off()
 	}
+	d.mu.Lock()   // whoever began a read before this was counted; nobody begins one now
+	d.mu.Unlock() //nolint:staticcheck // a barrier
 	d.wg.Wait()
 }
 
@@ -74,7 +76,11 @@ func (d *cardDesk) run(ctx context.Context) {
 func (d *cardDesk) current() ui.CardView {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.view
+	v := d.view
+	if v.Phase == "" { // before run
+		v.Phase = ui.CardNoReader
+	}
+	return v
 }
 
 // set publishes a view that f makes of the present one.
@@ -135,13 +141,13 @@ func (d *cardDesk) socialEvent(e device.CardEvent) {
 		d.sess.CardGone()
 		d.readers()
 	case device.CardUnresponsive:
-		d.stop()
 		d.set(func(v *ui.CardView) {
+			d.stopLocked()
 			*v = ui.CardView{Phase: ui.CardWrongWay, Seq: d.next(), Reader: string(device.KindCardReader)}
 		})
 	case device.CardHeld:
-		d.stop()
 		d.set(func(v *ui.CardView) {
+			d.stopLocked()
 			*v = ui.CardView{Phase: ui.CardHeld, Seq: d.next(), Reader: string(device.KindCardReader)}
 		})
 	case device.CardMustBeLifted:
@@ -164,25 +170,26 @@ func (d *cardDesk) idEvent(e device.CardEvent) {
 	}
 }
 
-// next is the number of a new card; the caller holds tell.
+// next is the number of a new card; the caller holds mu.
 func (d *cardDesk) next() uint64 {
 	d.seq++
 	return d.seq
 }
 
-// gone notes that the contact card went.
+// gone notes that the contact card went. What the other reader shows or reads
+// is none of its business.
 func (d *cardDesk) gone(kind device.Kind) {
 	d.set(func(v *ui.CardView) {
-		torn := v.Phase == ui.CardReading && v.Reader == string(kind)
 		if v.Reader != string(kind) {
 			return
 		}
+		torn := v.Phase == ui.CardReading
 		*v = ui.CardView{Phase: ui.CardWaiting, Seq: v.Seq}
 		if torn {
 			v.Phase, v.Reader = ui.CardTorn, string(kind)
 		}
+		d.stopLocked()
 	})
-	d.stop()
 }
 
 // idGone: an ID card that was read may be lifted at any time.
@@ -202,12 +209,7 @@ func (d *cardDesk) idGone() {
 	})
 }
 
-func (d *cardDesk) stop() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stopLocked()
-}
-
+// stopLocked breaks off the read that is under way; the caller holds mu.
 func (d *cardDesk) stopLocked() {
 	if d.cancel != nil {
 		d.cancel()
@@ -217,26 +219,23 @@ func (d *cardDesk) stopLocked() {
 
 // begin reads the card that just came.
 func (d *cardDesk) begin(kind device.Kind) {
-	d.mu.Lock()
-	if d.ctx == nil || d.ctx.Err() != nil {
-		d.mu.Unlock()
-		return
-	}
-	d.stopLocked()
-	ctx, cancel := context.WithTimeout(d.ctx, readLimit)
-	d.cancel = cancel
-	d.mu.Unlock()
-	var seq uint64
+	// What is shown, which read is under way and its number change together:
+	// the two readers call from goroutines of their own.
 	d.set(func(v *ui.CardView) {
-		seq = d.next()
+		if d.ctx == nil || d.ctx.Err() != nil {
+			return
+		}
+		d.stopLocked()
+		ctx, cancel := context.WithTimeout(d.ctx, readLimit)
+		d.cancel = cancel
+		seq := d.next()
 		*v = ui.CardView{Phase: ui.CardReading, Seq: seq, Reader: string(kind)}
-	})
-	d.wg.Go(func() {
-		defer cancel()
-		start := d.now()
-		claim, err := d.read(ctx, kind)
-		took := d.now().Sub(start)
-		d.finish(kind, seq, claim, err, took)
+		d.wg.Go(func() {
+			defer cancel()
+			start := d.now()
+			claim, err := d.read(ctx, kind)
+			d.finish(kind, seq, claim, err, d.now().Sub(start))
+		})
 	})
 }
 

@@ -180,6 +180,10 @@ func (a *App) countyKey(ctx context.Context) (*seal.PublicKey, error) {
 func (a *App) Submit(ctx context.Context, d cases.Draft) (cases.Case, error) {
 	release := a.sess.Hold()
 	defer release()
+	if why := a.Point().Closed; why != "" {
+		// Pages close when the point does; what was begun before ends here.
+		return cases.Case{}, plain("TM-01", why, "请按“呼叫帮办”，或到窗口办", errors.New("the terminal is closed"))
+	}
 	key, err := a.countyKey(ctx)
 	if err != nil {
 		return cases.Case{}, storeTrouble(err)

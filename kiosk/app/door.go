@@ -67,9 +67,21 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 		if !a.o.Automation || !a.Point().Demo {
 			return nil, errors.New("the automation door is shut")
 		}
-		return a.shell.State(), nil
+		return a.look(ctx)
 	}
 	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, log-verify, log-export, wake, quit)", r.Do)
+}
+
+// look asks the window what it shows; a window that is closing may not answer.
+func (a *App) look(ctx context.Context) (ui.ScreenState, error) {
+	got := make(chan ui.ScreenState, 1)
+	go func() { got <- a.tell().State() }() // ends with the window at the latest
+	select {
+	case st := <-got:
+		return st, nil
+	case <-ctx.Done():
+		return ui.ScreenState{}, ctx.Err()
+	}
 }
 
 // QueueView is the queue as kioskctl shows it.

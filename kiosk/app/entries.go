@@ -15,46 +15,74 @@ type entries struct {
 	write func(context.Context, oplog.Entry) (int64, error)
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	queue []oplog.Entry
-	wake  chan struct{}
-	done  chan struct{}
+	mu     sync.Mutex
+	queue  []oplog.Entry
+	closed bool
+	wake   chan struct{}
+	done   chan struct{} // closed when everything is written
 }
 
+// newEntries makes a writer and starts its goroutine, which close ends.
 func newEntries(write func(context.Context, oplog.Entry) (int64, error), log *slog.Logger) *entries {
-	return &entries{write: write, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	e := &entries{write: write, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go e.run()
+	return e
 }
 
+// put hands an entry over and returns at once.
 func (e *entries) put(x oplog.Entry) {
 	e.mu.Lock()
-	e.queue = append(e.queue, x)
+	closed := e.closed
+	if !closed {
+		e.queue = append(e.queue, x)
+	}
 	e.mu.Unlock()
+	if closed {
+		// Only a part that did not stop in time comes here.
+		e.log.Error("operation log: record after the end", "event", string(x.Event))
+		return
+	}
+	e.poke()
+}
+
+func (e *entries) poke() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run writes until ctx ends, then what is left, and closes done.
-func (e *entries) run(ctx context.Context) {
+// close writes what is left and waits for it, until ctx ends at the latest.
+func (e *entries) close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.poke()
+	select {
+	case <-e.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *entries) run() {
 	defer close(e.done)
-	for {
-		e.flush()
-		select {
-		case <-ctx.Done():
-			e.flush()
+	for range e.wake {
+		if e.flush() {
 			return
-		case <-e.wake:
 		}
 	}
 }
 
-func (e *entries) flush() {
+// flush writes what there is; ended when nothing can come any more.
+func (e *entries) flush() (ended bool) {
 	for {
 		e.mu.Lock()
 		if len(e.queue) == 0 {
+			ended = e.closed
 			e.mu.Unlock()
-			return
+			return ended
 		}
 		x := e.queue[0]
 		e.queue = e.queue[1:]

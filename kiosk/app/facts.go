@@ -54,9 +54,14 @@ func (a *App) Point() ui.Point {
 	return a.point
 }
 
-// makePoint works out Point and Office; it is called whenever identity,
-// devices, the line or notices change.
+// factsChanged asks for a new Point, from anywhere.
+func (a *App) factsChanged() { a.chores.put("point", a.makePoint) }
+
+// makePoint works out Point and Office, whenever identity, devices, the line or
+// notices changed. It reads the vault: see factsChanged.
 func (a *App) makePoint(ctx context.Context) {
+	a.pointMu.Lock()
+	defer a.pointMu.Unlock()
 	id, enrolled := a.identity()
 	var set settings
 	if len(id.Settings) > 0 {
@@ -90,8 +95,8 @@ func (a *App) makePoint(ctx context.Context) {
 	changed := p.Enrolled != a.point.Enrolled || p.Closed != a.point.Closed
 	a.point, a.office = p, office
 	a.mu.Unlock()
-	if changed && a.shell != nil {
-		a.shell.PointChanged()
+	if changed {
+		a.tell().PointChanged()
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"cunban/kiosk/catalog"
 	"cunban/kiosk/listing"
 	"cunban/kiosk/oplog"
 	"cunban/kiosk/staff"
@@ -18,6 +17,11 @@ import (
 
 // startEngine begins to talk to the county, if the terminal is enrolled.
 func (a *App) startEngine() {
+	a.runMu.Lock()
+	defer a.runMu.Unlock()
+	if a.ctx.Err() != nil {
+		return
+	}
 	id, enrolled := a.identity()
 	if !enrolled || a.cfg.Upstream == "" {
 		return
@@ -37,17 +41,23 @@ func (a *App) startEngine() {
 		return
 	}
 	ctx, cancel := context.WithCancel(a.ctx)
+	ended := make(chan struct{})
 	a.mu.Lock()
-	a.engine, a.creds, a.endEng = e, creds, cancel
+	a.engine, a.creds, a.endEng = e, creds, func() { cancel(); <-ended }
 	a.mu.Unlock()
-	a.wg.Go(func() {
+	go func() {
+		defer close(ended)
 		if err := e.Run(ctx); err != nil {
 			a.log.Error("sync ended", "err", err)
 		}
-	})
+	}()
 }
 
+// stopEngine ends the engine that runs and waits until it has let go of the
+// store.
 func (a *App) stopEngine() {
+	a.runMu.Lock()
+	defer a.runMu.Unlock()
 	a.mu.Lock()
 	end := a.endEng
 	a.endEng = nil
@@ -61,7 +71,7 @@ func (a *App) stopEngine() {
 func (a *App) enrolledNow(id wire.Identity) {
 	a.stopEngine()
 	a.mu.Lock()
-	a.id, a.enrolled, a.engine = id, true, nil
+	a.id, a.enrolled, a.engine, a.out = id, true, nil, false
 	a.mu.Unlock()
 	a.startEngine()
 	a.makePoint(a.ctx)
@@ -73,9 +83,9 @@ func (a *App) syncEvent(e sync.Event) {
 	switch e.Kind {
 	case sync.EventLine:
 		a.note(oplog.LineState, oplog.OK, "", map[string]string{"to": string(e.Line.Kind)})
-		a.shell.LineChanged(e.Line)
+		a.tell().LineChanged(e.Line)
 	case sync.EventAccepted:
-		a.shell.CaseChanged(e.Case)
+		a.tell().CaseChanged(e.Case)
 	case sync.EventUpdate, sync.EventAttention:
 		a.caseMoved(e.CaseID)
 	case sync.EventDownlink:
@@ -86,7 +96,7 @@ func (a *App) syncEvent(e sync.Event) {
 		a.mu.Lock()
 		a.out = e.Text != ""
 		a.mu.Unlock()
-		go a.makePoint(a.ctx)
+		a.factsChanged()
 	case sync.EventStore:
 		a.log.Error("sync: store", "text", e.Text, "detail", e.Detail)
 	case sync.EventCheckpoint:
@@ -97,47 +107,25 @@ func (a *App) syncEvent(e sync.Event) {
 
 // caseMoved tells pages of a case that the county moved.
 func (a *App) caseMoved(id string) {
-	go func() {
-		c, err := a.vault.Case(a.ctx, id)
+	a.chores.put("", func(ctx context.Context) {
+		c, err := a.vault.Case(ctx, id)
 		if err != nil {
 			a.log.Warn("case moved but cannot be read", "err", err)
 			return
 		}
-		a.shell.CaseChanged(c)
-	}()
+		a.tell().CaseChanged(c)
+	})
 }
 
 // downlink takes what came down into use.
 func (a *App) downlink(e sync.Event) {
 	switch e.Object {
 	case wire.KindCatalogue:
-		go a.loadDownlinkedCatalogue(a.ctx)
+		a.chores.put("catalogue", a.loadDownlinkedCatalogue)
 	case wire.KindNotice, wire.KindConfig:
-		go a.makePoint(a.ctx)
+		a.factsChanged()
 	case wire.KindCaseUpdate, wire.KindStaff, wire.KindJob, wire.KindCourse, wire.KindEvent, wire.KindPost, wire.KindPolicy, wire.KindRevoke:
 	}
-}
-
-// loadDownlinkedCatalogue swaps the catalogue when the county's is newer and
-// sound; a broken one is refused and the present one stays.
-func (a *App) loadDownlinkedCatalogue(ctx context.Context) {
-	services, ok1, err1 := sync.Object(ctx, a.vault, wire.KindCatalogue, "services")
-	codes, ok2, err2 := sync.Object(ctx, a.vault, wire.KindCatalogue, "codes")
-	if err1 != nil || err2 != nil || !ok1 || !ok2 {
-		return
-	}
-	now := a.Catalogue().Version
-	c, err := catalog.Load(services, codes, "county services.json", "county codes.json")
-	if err != nil {
-		a.log.Error("the county's catalogue is refused", "err", err)
-		a.note(oplog.CatalogueChange, oplog.Refused, "", map[string]string{"from": now})
-		return
-	}
-	if !catalog.Newer(c.Version, now) {
-		return
-	}
-	a.catalogue.Store(c)
-	a.note(oplog.CatalogueChange, oplog.OK, "", map[string]string{"from": now, "to": c.Version})
 }
 
 // checkObject refuses what could not be taken into use, so that it never

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"cunban/device"
@@ -27,7 +28,7 @@ func Offline(ctx context.Context, c config.Config, version, do string) (_ json.R
 		return nil, vaultTrouble(err)
 	}
 	defer func() { err = errors.Join(err, v.Close(context.WithoutCancel(ctx))) }()
-	a := &App{cfg: c, vault: v, o: Options{Version: version, Now: time.Now}}
+	a := &App{log: slog.New(slog.DiscardHandler), cfg: c, vault: v, o: Options{Version: version, Now: time.Now}}
 	a.keyWords = keyStrength(ctx, sources, v)
 	if a.id, a.enrolled, err = sync.LoadIdentity(ctx, v); err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -13,7 +12,7 @@ import (
 	"cunban/kiosk/ui/input"
 	"cunban/kiosk/ui/input/handwriting"
 	"cunban/kiosk/ui/input/pinyin"
-	"cunban/kiosk/ui/screen"
+	screens "cunban/kiosk/ui/screen"
 	"cunban/kiosk/ui/theme"
 )
 
@@ -42,8 +41,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	cands, rec, closeEngines := a.engines()
 	defer closeEngines()
-	a.shell = ui.New(ui.Options{App: fa, Window: win, Backend: a, Routes: screen.Routes(), Screen: screenSize,
+	shell := ui.New(ui.Options{App: fa, Window: win, Backend: a, Routes: screens.Routes(), Screen: screenSize,
 		Candidates: cands, Recogniser: rec, OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge})
+	a.shows(shell)
 	a.mu.Lock()
 	a.quitFn = func() { fyne.Do(fa.Quit) }
 	a.mu.Unlock()
@@ -54,13 +54,14 @@ func Run(ctx context.Context, o Options) error {
 	win.SetCloseIntercept(func() { fa.Quit() })
 	fa.Lifecycle().SetOnStarted(func() {
 		a.start()
-		a.shell.Start()
+		shell.Start()
 	})
 	stopped := context.AfterFunc(ctx, func() { fyne.Do(fa.Quit) })
 	win.ShowAndRun()
 	stopped()
+	a.shows(nil) // nobody is left to show anything to
 	closeDoor()
-	return errors.Join(a.Stop(context.WithoutCancel(ctx)))
+	return a.Stop(ctx)
 }
 
 // newFyne makes the Fyne application, which is told that every change of the
@@ -123,12 +124,10 @@ func screenOf(o Options) theme.Screen {
 
 // cardChanged tells pages of a card, and takes the reminder away when it went.
 func (a *App) cardChanged(v ui.CardView) {
-	if a.shell == nil {
-		return
-	}
-	a.shell.CardChanged(v)
+	s := a.tell()
+	s.CardChanged(v)
 	if v.Phase == ui.CardWaiting {
-		a.shell.CardGone()
+		s.CardGone()
 	}
 }
 
