@@ -18,7 +18,12 @@ import (
 )
 
 // envKillDir makes the test binary a terminal that works until it is killed.
-const envKillDir = "CUNBAN_KILL_DIR"
+// envKillLies makes it say "saved" before it saves: a control under which
+// TestKill must fail.
+const (
+	envKillDir  = "CUNBAN_KILL_DIR"
+	envKillLies = "CUNBAN_KILL_LIES"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(envKillDir); dir != "" {
@@ -48,6 +53,11 @@ func workUntilKilled(dir string, out io.Writer) error {
 		d, err := b.next()
 		if err != nil {
 			return err
+		}
+		if os.Getenv(envKillLies) != "" {
+			if _, err := fmt.Fprintln(out, "saved", d.ID); err != nil {
+				return err
+			}
 		}
 		c, err := b.desk.Submit(ctx, d)
 		if err != nil {
