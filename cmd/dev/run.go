@@ -175,6 +175,7 @@ func checkAfter(ctx context.Context, s *stage, out string) error {
 	if err := leakControl(s.tmpDir); err != nil {
 		return err
 	}
+	measured.set("planted_found", 1)
 	hits, files, err := leaks(s.dataDir, s.logDir, s.tmpDir)
 	if err != nil {
 		return err

@@ -296,8 +296,9 @@ func (s *stage) strike() {
 	s.procs = nil
 }
 
-// rss is the memory of a program and its children in bytes.
-func rss(pid int) int64 {
+// pss is the memory of a program and its children in bytes, shared pages divided
+// among those that share them.
+func pss(pid int) int64 {
 	total := int64(0)
 	for _, p := range append(children(pid), pid) {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p))

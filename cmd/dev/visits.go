@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -301,6 +302,7 @@ func playOffline(ctx context.Context, p *player) error {
 	if err := p.picture(ctx, "done-saved-offline"); err != nil {
 		return err
 	}
+	measured.set("stayed_saved", 1)
 	if err := p.st.simDo(ctx, "line-up"); err != nil {
 		return err
 	}
@@ -326,6 +328,10 @@ func playOffline(ctx context.Context, p *player) error {
 	if _, err := p.countyHas(ctx, number); err != nil {
 		return err
 	}
+	if _, err := p.countyHas(ctx, number+"0"); err == nil {
+		return errors.New("expected no case of a number that the county never gave")
+	}
+	measured.set("unknown_not_found", 1)
 	p.note("line down: 已保存; line back: 已受理 %s after %.1f s, one case upstream", number, took.Seconds())
 	measured.set("line_back_seconds", took.Seconds())
 	measured.set("cases_upstream", float64(len(after)-len(before)))
