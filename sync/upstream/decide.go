@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"cunban/kiosk/cases"
@@ -164,7 +165,7 @@ func (c *County) OpenDossier(ctx context.Context, caseID, by string) (d Dossier,
 		if d.Revision, err = tx.Revision(caseID, d.Case.Revision); err != nil {
 			return err
 		}
-		if d.Files, err = tx.Files(caseID, d.Case.Revision); err != nil {
+		if d.Files, err = latestFiles(tx, caseID, d.Case.Revision); err != nil {
 			return err
 		}
 		if d.Events, err = tx.Events(caseID); err != nil {
@@ -183,6 +184,28 @@ func (c *County) OpenDossier(ctx context.Context, caseID, by string) (d Dossier,
 	}
 	d.Body, _, err = c.openBody(caseID, d.Revision.Revision, d.Revision.KeyID, d.Revision.Envelope, d.Revision.Body)
 	return d, err
+}
+
+// latestFiles lists the newest scans of each material. A mended case brings
+// only what was scanned anew: the rest is still that of the revision before.
+func latestFiles(tx Tx, caseID string, revision int) ([]File, error) {
+	var out []File
+	have := map[string]bool{}
+	for rev := revision; rev >= 1; rev-- {
+		files, err := tx.Files(caseID, rev)
+		if err != nil {
+			return nil, err
+		}
+		here := map[string]bool{}
+		for _, f := range files {
+			if !have[f.Material] {
+				here[f.Material] = true
+				out = append(out, f)
+			}
+		}
+		maps.Copy(have, here)
+	}
+	return out, nil
 }
 
 // Audit writes down what an account did.

@@ -138,6 +138,12 @@ func (s *Server) admit(r *http.Request, a access) (Terminal, error) {
 	if p := r.PathValue("terminal"); p != "" && p != id {
 		return Terminal{}, wire.NewProblem(wire.CodeWrongTerminal, "the certificate is of "+id)
 	}
+	// A serial number that was enrolled again has a new key; the old one, on a
+	// box that was carried off, must not live on beside it. Certificates count
+	// in whole seconds.
+	if made := r.TLS.PeerCertificates[0].NotBefore.Add(backdate + time.Second); made.Before(t.EnrolledAt) {
+		return Terminal{}, wire.NewProblem(wire.CodeNotEnrolled, "certificate of an earlier enrolment")
+	}
 	if !t.RevokedAt.IsZero() {
 		return Terminal{}, wire.NewProblem(wire.CodeRevoked, t.Reason)
 	}

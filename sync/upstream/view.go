@@ -117,6 +117,7 @@ type Applicant struct {
 // FileView is one file of a case.
 type FileView struct {
 	Name     string `json:"name"`
+	Revision int    `json:"revision"` // it came with
 	Material string `json:"material"`
 	Page     int    `json:"page"`
 	MIME     string `json:"mime"`
@@ -140,7 +141,7 @@ func (c *County) Record(d Dossier, masked bool) Record {
 		Outstanding: d.Body.Outstanding, Answers: c.answersOf(d.Body), Files: []FileView{}, Events: []EventView{},
 		Applicant: Applicant{Name: p.Name, Number: p.Number, Source: p.Source, Verification: p.Verification, VerifiedBy: p.VerifiedBy}}
 	for _, f := range d.Files {
-		r.Files = append(r.Files, FileView{Name: f.Name, Material: f.Material, Page: f.Page, MIME: f.MIME, Size: f.Size, Here: !f.DoneAt.IsZero()})
+		r.Files = append(r.Files, FileView{Name: f.Name, Revision: f.Revision, Material: f.Material, Page: f.Page, MIME: f.MIME, Size: f.Size, Here: !f.DoneAt.IsZero()})
 	}
 	for _, e := range d.Events {
 		r.Events = append(r.Events, EventView{At: e.At, State: e.State, Text: e.Text, By: e.By})
