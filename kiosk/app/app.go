@@ -155,11 +155,9 @@ func (a *App) open(ctx context.Context) error {
 	if a.id, a.enrolled, err = sync.LoadIdentity(ctx, v); err != nil {
 		return fail(storeTrouble(err))
 	}
-	reason, err := sync.Revoked(ctx, v)
-	if err != nil {
+	if a.out, err = a.wasRevoked(ctx); err != nil {
 		return fail(storeTrouble(err))
 	}
-	a.out = reason != ""
 	if a.divisions, err = divisions.Embedded(a.id.Region); err != nil {
 		return fail(fmt.Errorf("division codes: %w", err))
 	}
@@ -279,6 +277,7 @@ func (a *App) sessionEvent(e session.Event) {
 	case session.Asked:
 		entry.Event = oplog.IdleAsked
 	case session.Ended:
+		a.cards.forget()
 		entry.Event, entry.Fields = oplog.SessionEnd, map[string]string{"how": string(e.Reason)}
 		if e.Reason == session.IdleOut {
 			a.record(oplog.Entry{Event: oplog.IdleWiped, Role: oplog.RoleSystem, Session: e.Session})

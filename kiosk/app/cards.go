@@ -30,6 +30,7 @@ type cardDesk struct {
 
 	mu     sync.Mutex
 	view   ui.CardView
+	holder resident.IDNumber // whose session it is
 	seq    uint64
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -278,9 +279,44 @@ func (d *cardDesk) finish(kind device.Kind, seq uint64, claim resident.Claim, er
 	}
 	fields["card"] = string(claim.Source)
 	d.note(oplog.CardRead, oplog.OK, string(kind), fields)
-	if d.sess.Current().Phase == session.Covered {
+	switch s := d.sess.Current(); s.Phase {
+	case session.Covered:
 		d.sess.CardBack(claim)
+	case session.Active, session.Asking:
+		if s.Resident != nil && s.Helper == nil && !s.Resident.SamePerson(claim) {
+			// Somebody else is here: what is on the screen is not hers.
+			d.sess.End(s.Number, session.OtherCard)
+		}
+	case session.Nobody:
 	}
+}
+
+// belongs notes whose session it is now.
+func (d *cardDesk) belongs(n resident.IDNumber) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.holder = n
+}
+
+// forget drops the claim of the person whose session ended, though her card may
+// still be there: the next person must not be taken for her. A card that came
+// since stays.
+func (d *cardDesk) forget() {
+	d.mu.Lock()
+	gone := d.holder
+	d.holder = resident.IDNumber{}
+	d.mu.Unlock()
+	lying := d.id != nil && d.id.CardState().State != device.CardNone
+	d.set(func(v *ui.CardView) {
+		if gone.IsZero() || v.Claim.Number != gone {
+			return
+		}
+		phase, reader := ui.CardWaiting, ""
+		if v.Reader == string(device.KindIDReader) && lying {
+			phase, reader = ui.CardLiftIDCard, v.Reader
+		}
+		*v = ui.CardView{Phase: phase, Seq: v.Seq, Reader: reader}
+	})
 }
 
 // reread reads the card that is in once more.

@@ -44,9 +44,15 @@ func (a *App) BeginSession(c resident.Claim) uint64 {
 	s := a.sess.Current()
 	if s.Phase == session.Nobody || s.Resident != nil && !s.Resident.SamePerson(c) {
 		n := a.sess.Begin()
+		if s.Helper != nil {
+			// The clerk goes on with the next person.
+			a.sess.SetHelper(n, s.Helper)
+		}
+		a.cards.belongs(c.Number)
 		a.sess.SetResident(n, c)
 		return n
 	}
+	a.cards.belongs(c.Number)
 	a.sess.SetResident(s.Number, c)
 	return s.Number
 }

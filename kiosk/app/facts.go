@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -192,6 +193,7 @@ func (a *App) note(e oplog.Event, o oplog.Outcome, dev string, fields map[string
 // and never loses an entry while the program runs.
 func (a *App) record(e oplog.Entry) {
 	e.Demo = a.Point().Demo
+	e.Fields = maps.Clone(e.Fields) // written later, by another goroutine
 	a.entries.put(e)
 }
 
@@ -209,6 +211,16 @@ func (a *App) Note(_ context.Context, e oplog.Event, outcome oplog.Outcome, case
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// also joins sentences, each of which may or may not have its stop; what comes
+// out has none at the end.
+func also(sentence string, more ...string) string {
+	out := strings.TrimSuffix(sentence, "。")
+	for _, m := range more {
+		out += "。" + strings.TrimSuffix(m, "。")
+	}
+	return out
+}
 
 // plain wraps a backend error for people.
 func plain(code, text, remedy string, err error) error {

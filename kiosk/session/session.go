@@ -228,13 +228,14 @@ func (m *Manager) Touch() {
 	m.tell()
 }
 
-// Hold keeps the idle clock from running while the machine works for the
-// person (scanning, submitting, printing). The returned function ends it; it
+// Hold keeps the clocks of leaving from running while the machine works for the
+// person (scanning, submitting, printing); a card taken out still covers the
+// screen at once. The returned function ends it; it
 // may be called more than once.
 func (m *Manager) Hold() (release func()) {
 	m.mu.Lock()
 	m.holds++
-	if m.s != nil && m.s.Phase == Active {
+	if m.s != nil && m.s.Phase != Asking {
 		m.armLocked()
 	}
 	m.tell()
@@ -243,7 +244,7 @@ func (m *Manager) Hold() (release func()) {
 		once.Do(func() {
 			m.mu.Lock()
 			m.holds--
-			if m.s != nil && m.s.Phase == Active {
+			if m.s != nil && m.s.Phase != Asking {
 				m.armLocked()
 			}
 			m.tell()
@@ -329,7 +330,7 @@ func (m *Manager) endLocked(why Reason) {
 	m.leaving = false
 	m.stopTimerLocked()
 	m.say(Event{Kind: Ended, Session: n, Reason: why})
-	if m.cardIn {
+	if m.cardIn && why != OtherCard { // the card that is in is the next person's
 		m.reminds = 0
 		m.remindLocked(n)
 	}
@@ -361,6 +362,9 @@ func (m *Manager) armLocked() {
 	case Asking:
 		d, then = m.t.Ask, func() { m.endLocked(IdleOut) }
 	case Covered:
+		if m.holds > 0 {
+			return // a paper that is being printed comes out first
+		}
 		d, then = m.t.Cover, func() { m.endLocked(CardTaken) }
 	case Nobody:
 		return

@@ -23,6 +23,8 @@ const (
 // Prefixes of settings that sync writes; see sync.Key….
 const (
 	prefixSync      = "sync/"
+	prefixLock      = "staff/lock/" // lock-outs of sign-in (kiosk/staff)
+	prefixRating    = "rating/"
 	prefixVersions  = "downlink-version/"
 	prefixDownlink  = "downlink/"
 	keyCursor       = "downlink/cursor"
@@ -121,6 +123,10 @@ func (c *change) logSetting(key string) error {
 	switch {
 	case key == keyCursor, strings.HasPrefix(key, prefixSync), strings.HasPrefix(key, prefixVersions):
 		return nil // sync's own notes
+	case strings.HasPrefix(key, prefixLock), strings.HasPrefix(key, prefixRating):
+		// The key holds what somebody typed as a number, or a case: sign-ins
+		// and ratings have records of their own.
+		return nil
 	case strings.HasPrefix(key, prefixDownlink):
 		kind, id, _ := strings.Cut(key[len(prefixDownlink):], "/")
 		e = oplog.Entry{Event: oplog.DownlinkApplied, Fields: map[string]string{"kind": kind, "id": id}}

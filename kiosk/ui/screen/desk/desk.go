@@ -48,17 +48,10 @@ type signIn struct {
 // View implements ui.Page.
 func (p *signIn) View(c *ui.Ctx) ui.View {
 	l := c.Look
-	var banner fyne.CanvasObject = widget.Spring()
-	if p.wrong != "" {
-		banner = widget.NewBanner(l, widget.Warn, p.wrong, nil)
-	}
 	if !p.asksPIN {
 		pad := input.NewNumberPad(l, input.NumberOptions{Value: p.number, Max: staff.MaxNumber, Hint: "工号", OnChange: func(s string) { p.number = s }})
-		parts := []fyne.CanvasObject{widget.NewHeading(l, "请输入工号", "工号由县里分配。", nil)}
-		if p.wrong != "" {
-			parts = append(parts, banner)
-		}
-		return ui.View{ID: "sign-in-number", Title: p.title, Back: c.Home, Body: widget.Column(l.Gap(), append(parts, widget.Fill(pad))...),
+		return ui.View{ID: "sign-in-number", Title: p.title, Back: c.Home,
+			Body: widget.Column(l.Gap(), widget.NewHeading(l, "请输入工号", "工号由县里分配。", nil).Warn(p.wrong), widget.Fill(pad)),
 			Next: &ui.Action{Name: "next", Label: "下一步", Do: func() {
 				if len(p.number) < staff.MinNumber {
 					p.wrong = "工号太短，请再看一看"
@@ -158,7 +151,7 @@ type confirm struct{}
 func (p *confirm) View(c *ui.Ctx) ui.View {
 	l, claim := c.Look, c.Visit.Claim
 	say := "请帮办员核对：人和证件是不是同一个人"
-	return ui.View{ID: "desk-confirm", Title: "核对本人", Back: func() { c.Go(Home()) }, Say: say,
+	return ui.View{ID: "desk-confirm", Title: "核对本人", Back: func() { c.Visit.Claim = resident.Claim{}; c.Go(Home()) }, Say: say,
 		Body: widget.Column(l.Gap(), widget.NewHeading(l, "人和证件对得上吗？", "请看着证件原件和本人核对。核对的人会记入办件。", nil),
 			widget.Fill(widget.Card(l, widget.PairColumn(l, "who", []widget.Pair{
 				{Label: "姓名", Value: claim.Name.String(), Bold: true},
@@ -166,13 +159,8 @@ func (p *confirm) View(c *ui.Ctx) ui.View {
 				{Label: "来自", Value: source(claim)},
 				{Label: "核对人", Value: c.Visit.Helper.Name + "（工号 " + c.Visit.Helper.Number + "）"}})))),
 		Next: &ui.Action{Name: "next", Label: "是同一个人", Do: func() {
-			checked, err := c.B.ConfirmPerson(claim)
-			if err != nil {
-				c.Trouble(err)
-				return
-			}
-			c.Visit.Claim = checked
-			c.Go(c.Nav.Menu())
+			ui.Do(c, "正在记下", func(context.Context) (resident.Claim, error) { return c.B.ConfirmPerson(claim) },
+				func(checked resident.Claim) { c.Visit.Claim = checked; c.Go(c.Nav.Menu()) }, nil)
 		}},
 		Extra: []ui.Action{{Name: "not-same", Label: "对不上", Do: func() {
 			c.Tell("对不上就不能办", "请办事人带本人证件再来，或打县里电话核实。")
@@ -201,15 +189,11 @@ type typed struct {
 // View implements ui.Page.
 func (p *typed) View(c *ui.Ctx) ui.View {
 	l := c.Look
-	parts := []fyne.CanvasObject{}
-	if p.wrong != "" {
-		parts = append(parts, widget.NewBanner(l, widget.Warn, p.wrong, nil))
-	}
 	if !p.asksName {
 		pad := input.NewNumberPad(l, input.NumberOptions{Value: p.number, Max: 18, X: true, Groups: input.IDGroups, Hint: "18 位身份证号",
 			OnChange: func(s string) { p.number = s }})
 		return ui.View{ID: "desk-number", Title: "输入号码", Back: func() { c.Go(Home()) },
-			Body: widget.Column(l.Gap(), append(append([]fyne.CanvasObject{widget.NewHeading(l, "办事人的身份证号", "照身份证原件输入。", nil)}, parts...), widget.Fill(pad))...),
+			Body: widget.Column(l.Gap(), widget.NewHeading(l, "办事人的身份证号", "照身份证原件输入。", nil).Warn(p.wrong), widget.Fill(pad)),
 			Next: &ui.Action{Name: "next", Label: "下一步", Do: func() {
 				if _, err := resident.ParseIDNumber(p.number); err != nil {
 					p.wrong = "号码不对，请对照身份证再看一遍"
@@ -222,7 +206,7 @@ func (p *typed) View(c *ui.Ctx) ui.View {
 	pad := input.NewTextPad(l, input.TextOptions{Value: p.name, Max: 30, Hint: "姓名", Candidates: c.Candidates, Recogniser: c.Recogniser,
 		OnChange: func(s string) { p.name = s }})
 	return ui.View{ID: "desk-name", Title: "输入姓名", Back: func() { p.asksName = false; c.Redraw() },
-		Body: widget.Column(l.Gap(), append(append([]fyne.CanvasObject{widget.NewHeading(l, "办事人的姓名", "照身份证原件输入。生僻字可以手写。", nil)}, parts...), widget.Fill(pad))...),
+		Body: widget.Column(l.Gap(), widget.NewHeading(l, "办事人的姓名", "照身份证原件输入。生僻字可以手写。", nil).Warn(p.wrong), widget.Fill(pad)),
 		Next: &ui.Action{Name: "next", Label: "下一步", Do: func() {
 			if len([]rune(p.name)) < 2 {
 				p.wrong = "姓名还没有输完"

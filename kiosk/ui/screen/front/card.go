@@ -17,8 +17,9 @@ import (
 func Card(why string, then func(c *ui.Ctx)) ui.Page { return &card{why: why, then: then} }
 
 type card struct {
-	why  string
-	then func(c *ui.Ctx)
+	why   string
+	then  func(c *ui.Ctx)
+	again bool // a card that was in already was read anew
 }
 
 // words of one phase of the card.
@@ -74,6 +75,11 @@ func (p *card) View(c *ui.Ctx) ui.View {
 	if v.Phase == ui.CardRead {
 		// Built after the card was read: straight on, outside this call.
 		c.Post(func() { c.Go(&identity{claim: v.Claim, then: p.then}) })
+	}
+	if v.Phase == ui.CardWaiting && c.B.CardIn() && !p.again {
+		// The card of the session before is still in: it is read anew.
+		p.again = true
+		c.B.Reread()
 	}
 	w := wordsOf(v)
 	s := widget.State{Tone: w.tone, Drawing: w.drawing, Title: w.title, Text: w.text, Todo: w.todo}

@@ -41,6 +41,10 @@ type home struct{}
 func (h home) View(c *ui.Ctx) ui.View {
 	l, p := c.Look, c.B.Point()
 	cv := c.B.CardView()
+	if cv.Phase == ui.CardRead {
+		// The next person's card is in already.
+		c.Post(func() { c.Go(c.Nav.Card("", func(c *ui.Ctx) { c.Go(Menu()) })) })
+	}
 	title, sub := "请插入社保卡\n或放上身份证", "没带卡、看不清、不会用？\n请按右上角“呼叫帮办”"
 	switch {
 	case cv.SocialReader && !cv.IDReader:
