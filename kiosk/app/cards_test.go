@@ -30,7 +30,9 @@ func zhangCard() device.SocialSecurityCard {
 		CardIdentifier: "140830D15600000501A1B2C3D4E5F607", Version: "2.00"}
 }
 
-func liCard() device.IDCard { return device.IDCard{Number: liNumber, Name: liName, Type: device.IDResident} }
+func liCard() device.IDCard {
+	return device.IDCard{Number: liNumber, Name: liName, Type: device.IDResident}
+}
 
 // answer is what a fake reader answers to a read.
 type answer struct {

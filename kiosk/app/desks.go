@@ -96,7 +96,11 @@ func (a *App) Queue(ctx context.Context) ([]cases.Item, cases.Counts, error) {
 
 // Resend implements ui.Backend.
 func (a *App) Resend(ctx context.Context, caseID string) error {
-	if err := a.vault.Requeue(ctx, caseID, a.actor()); err != nil {
+	by := a.actor()
+	if by.Role == cases.RoleResident {
+		return plain("AC-02", "要帮办员先登录", "请帮办员登录后再重新发送", errors.New("no clerk or technician"))
+	}
+	if err := a.vault.Requeue(ctx, caseID, by); err != nil {
 		return storeTrouble(err)
 	}
 	if e := a.engineNow(); e != nil {

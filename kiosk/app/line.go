@@ -83,6 +83,7 @@ func (a *App) syncEvent(e sync.Event) {
 	switch e.Kind {
 	case sync.EventLine:
 		a.note(oplog.LineState, oplog.OK, "", map[string]string{"to": string(e.Line.Kind)})
+		a.lineTellsRevoked(e.Line.Kind)
 		a.tell().LineChanged(e.Line)
 	case sync.EventAccepted:
 		a.tell().CaseChanged(e.Case)
@@ -93,16 +94,60 @@ func (a *App) syncEvent(e sync.Event) {
 	case sync.EventRefused:
 		a.note(oplog.DownlinkRefused, oplog.Refused, "", map[string]string{"kind": string(e.Object), "id": e.ID})
 	case sync.EventRevoked:
-		a.mu.Lock()
-		a.out = e.Text != ""
-		a.mu.Unlock()
-		a.factsChanged()
+		a.setRevoked(e.Text != "")
 	case sync.EventStore:
 		a.log.Error("sync: store", "text", e.Text, "detail", e.Detail)
 	case sync.EventCheckpoint:
 		a.log.Error("the county refused a log checkpoint", "detail", e.Detail)
 	case sync.EventSent, sync.EventRetry, sync.EventRenewed:
 	}
+}
+
+// keyRevoked keeps that the county refused this terminal, so that it stays closed
+// over a start without a line. Empty = it did not.
+const keyRevoked = "terminal/revoked"
+
+// lineTellsRevoked follows the line: the county says that a terminal is switched
+// off in the downlink, or by refusing it at the door. Only a line that works
+// says the contrary.
+func (a *App) lineTellsRevoked(k sync.LineKind) {
+	switch k {
+	case sync.LineRevoked:
+		a.setRevoked(true)
+	case sync.LineUp:
+		a.setRevoked(false)
+	case sync.LineConnecting, sync.LineBusy, sync.LineDown, sync.LinePortal, sync.LineCertificate, sync.LineSignIn:
+	}
+}
+
+func (a *App) setRevoked(out bool) {
+	a.mu.Lock()
+	same := a.out == out
+	a.out = out
+	a.mu.Unlock()
+	if same {
+		return
+	}
+	a.factsChanged()
+	a.chores.put("revoked", func(ctx context.Context) {
+		val := []byte{}
+		if a.revoked() {
+			val = []byte("1")
+		}
+		if err := a.vault.Put(ctx, keyRevoked, val); err != nil {
+			a.log.Error("not kept that the terminal is revoked", "err", err)
+		}
+	})
+}
+
+// wasRevoked is what was known at the end of the last run.
+func (a *App) wasRevoked(ctx context.Context) (bool, error) {
+	own, _, err := a.vault.Get(ctx, keyRevoked)
+	if err != nil {
+		return false, err
+	}
+	reason, err := sync.Revoked(ctx, a.vault)
+	return len(own) > 0 || reason != "", err
 }
 
 // caseMoved tells pages of a case that the county moved.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"strings"
 	"time"
 
 	"golang.org/x/image/draw"
@@ -120,10 +121,9 @@ func (a *App) Print(ctx context.Context, title string, pdf []byte, progress func
 		h := a.Printer()
 		return device.PrintResult{End: device.PrintFailed, Cause: h.Cause, Remedy: h.Remedy}, nil
 	}
-	fields := map[string]string{"paper": title}
-	a.Note(ctx, oplog.PrintBegin, oplog.Begin, "", fields)
+	a.Note(ctx, oplog.PrintBegin, oplog.Begin, "", map[string]string{"paper": title})
 	r, err := a.printer.Print(ctx, title, pdf, progress)
-	out := oplog.End
+	out, fields := oplog.End, map[string]string{"paper": title}
 	if err != nil || r.End != device.PrintDone {
 		out = oplog.Failed
 		fields["reason"] = string(r.End)
@@ -131,8 +131,10 @@ func (a *App) Print(ctx context.Context, title string, pdf []byte, progress func
 	a.Note(context.WithoutCancel(ctx), oplog.PrintEnd, out, "", fields)
 	if err != nil {
 		h := a.printer.Health()
-		return r, plain(first(h.Code, "PR-02"), first(h.Cause, "打印机没有回应"),
-			first(h.Remedy, "请检查打印机的电源和纸")+"。事情不受影响，回执随时可以补打", err)
+		// What Print says is about this paper; the printer's condition may have
+		// changed since.
+		return r, plain(first(h.Code, "PR-90"), first(r.Cause, first(h.Cause, "打印机没有回应")),
+			also(first(r.Remedy, first(h.Remedy, "请检查打印机的电源和纸")), "事情不受影响，回执随时可以补打"), err)
 	}
 	return r, nil
 }
@@ -150,6 +152,9 @@ func (a *App) Sources() []ui.Source {
 	return out
 }
 
+// pagesKept is what a person must hear when a scan failed.
+const pagesKept = "扫好的页都在"
+
 // previewWidth is how wide a captured page is shown, in pixels.
 const previewWidth = 900
 
@@ -164,7 +169,10 @@ func (a *App) Take(ctx context.Context, k device.Kind) (ui.Shot, error) {
 		page, err := s.Capture(ctx)
 		if err != nil {
 			code, cause, remedy := scan.Explain(err)
-			return ui.Shot{}, plain(code, cause, remedy+"。已经扫好的页都在", err)
+			if !strings.Contains(remedy, pagesKept) {
+				remedy = also(remedy, "已经"+pagesKept)
+			}
+			return ui.Shot{}, plain(code, cause, remedy, err)
 		}
 		data, v, err := imaging.Prepare(page.Image, page.DPI)
 		if err != nil {

@@ -70,7 +70,7 @@ func vaultTrouble(err error) error {
 	case errors.Is(err, vault.ErrNotSafe):
 		return plain("VT-04", "数据库不能保证不丢数据，不敢开始办事", "请联系县里技术员重装程序", err)
 	case errors.Is(err, keys.ErrNoKey), errors.Is(err, keys.ErrSource):
-		return plain("VT-05", "找不到磁盘密钥", first(keys.Remedy(err), "请插上本机的密钥盘，或联系县里技术员")+"。数据没有丢", err)
+		return plain("VT-05", "找不到磁盘密钥", also(first(keys.Remedy(err), "请插上本机的密钥盘，或联系县里技术员"), "数据没有丢"), err)
 	}
 	return plain("VT-06", "数据打不开", "请检查磁盘是不是满了或坏了，或联系县里技术员。数据没有动过", err)
 }
