@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"cunban/device"
@@ -281,15 +280,50 @@ func (a *App) Listing(ctx context.Context, kind wire.Kind) ([]json.RawMessage, t
 	return items, asOf, false, storeTrouble(err)
 }
 
-// ratePrefix keeps ratings until the county fetches them with health reports.
-const ratePrefix = "rating/"
+// ratePrefix keeps ratings, which go to the county with health reports for as
+// long as ratingKept; it counts each once.
+const (
+	ratePrefix = "rating/"
+	ratingKept = 7 * 24 * time.Hour
+)
 
 // Rate implements ui.Backend.
 func (a *App) Rate(ctx context.Context, caseID string, stars int) error {
 	if stars < 1 || stars > 5 {
 		return fmt.Errorf("rating %d is not 1 to 5", stars)
 	}
-	return a.vault.Put(ctx, ratePrefix+caseID, []byte(strconv.Itoa(stars)))
+	b, err := json.Marshal(wire.Rating{CaseID: caseID, Stars: stars, At: a.Now().UTC()})
+	if err != nil {
+		return fmt.Errorf("keep a rating: %w", err)
+	}
+	return a.vault.Put(ctx, ratePrefix+caseID, b)
+}
+
+// ratings are the ones to report; those that were reported long enough go.
+func (a *App) ratings(ctx context.Context) []wire.Rating {
+	keys, err := a.vault.Keys(ctx, ratePrefix)
+	if err != nil {
+		a.log.Warn("ratings", "err", err)
+		return nil
+	}
+	var out []wire.Rating
+	for _, k := range keys {
+		b, ok, err := a.vault.Get(ctx, k)
+		var r wire.Rating
+		if err != nil || !ok {
+			continue
+		}
+		if json.Unmarshal(b, &r) != nil || a.Now().Sub(r.At) > ratingKept {
+			if err := a.vault.Delete(ctx, k); err != nil {
+				a.log.Warn("old rating", "err", err)
+			}
+			continue
+		}
+		if len(out) < wire.MaxRatings {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // CallHelp implements ui.Backend.

@@ -218,6 +218,7 @@ func (a *App) health(ctx context.Context) wire.Health {
 	for _, i := range a.vault.Incidents() {
 		h.Faults = append(h.Faults, wire.Fault{Code: "VT-" + string(i.Kind), Text: i.Text, Level: 2, Since: i.At.UTC(), Detail: i.Detail})
 	}
+	h.Ratings = a.ratings(ctx)
 	a.mu.Lock()
 	at := a.helpAt
 	a.mu.Unlock()

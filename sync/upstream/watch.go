@@ -164,8 +164,40 @@ func (c *County) TakeHealth(ctx context.Context, terminal string, h wire.Health)
 		return wire.HealthReply{}, err
 	}
 	now := c.now()
-	err = c.o.Store.Update(ctx, func(tx Tx) error { return tx.PutHealth(terminal, now, b) })
+	err = c.o.Store.Update(ctx, func(tx Tx) error {
+		for _, r := range h.Ratings[:min(len(h.Ratings), wire.MaxRatings)] {
+			if err := rated(tx, terminal, r, now); err != nil {
+				return err
+			}
+		}
+		return tx.PutHealth(terminal, now, b)
+	})
 	return wire.HealthReply{Time: now}, err
+}
+
+// byResident marks the event that holds a resident's rating.
+const byResident = "resident"
+
+// rated notes a rating in its case's history, once; ratings of other terminals'
+// cases and of cases that are not here are passed over.
+func rated(tx Tx, terminal string, r wire.Rating, now time.Time) error {
+	row, err := tx.Case(r.CaseID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil || row.Terminal != terminal || r.Words() == "" {
+		return err
+	}
+	events, err := tx.Events(r.CaseID)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.By == byResident {
+			return nil
+		}
+	}
+	return tx.AddEvent(CaseEvent{CaseID: row.ID, Revision: row.Revision, At: now, State: row.State, Text: "群众评价：" + r.Words(), By: byResident})
 }
 
 // Health returns a terminal's last report and when it came; ErrNotFound when

@@ -28,8 +28,38 @@ type Health struct {
 	// ClockOffset is the county's time minus the terminal's, milliseconds.
 	ClockOffset int64   `json:"clock_offset_ms"`
 	Faults      []Fault `json:"faults,omitempty"`
+	// Ratings are what residents said of cases lately (好差评); the same one may
+	// come with many reports and counts once.
+	Ratings []Rating `json:"ratings,omitempty"`
 	// Refused counts downlink objects refused since the program started.
 	Refused int64 `json:"refused_changes"`
+}
+
+// MaxRatings is how many ratings one report carries.
+const MaxRatings = 50
+
+// Rating is how satisfied a resident was with a case: 5 非常满意 … 1 非常不满意.
+type Rating struct {
+	CaseID string    `json:"case_id"`
+	Stars  int       `json:"stars"`
+	At     time.Time `json:"at"`
+}
+
+// Words of the five levels (国办发〔2019〕51号).
+func (r Rating) Words() string {
+	switch r.Stars {
+	case 5:
+		return "非常满意"
+	case 4:
+		return "满意"
+	case 3:
+		return "基本满意"
+	case 2:
+		return "不满意"
+	case 1:
+		return "非常不满意"
+	}
+	return ""
 }
 
 // Device is the condition of one device; the words are device.Health's.

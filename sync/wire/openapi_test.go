@@ -18,7 +18,7 @@ var types = map[string]any{
 	"VerifyClaimIn": VerifyClaimIn{}, "VerifyClaimOut": VerifyClaimOut{}, "CaseAnswersIn": CaseAnswersIn{},
 	"CaseAnswersOut": CaseAnswersOut{}, "RecordsIn": RecordsIn{}, "RecordsOut": RecordsOut{}, "Pair": Pair{},
 	"PrefillIn": PrefillIn{}, "PrefillOut": PrefillOut{}, "ListIn": ListIn{}, "ListOut": ListOut{}, "Pong": Pong{},
-	"Health": Health{}, "Device": Device{}, "Queue": Queue{}, "Disk": Disk{}, "Fault": Fault{}, "HealthReply": HealthReply{},
+	"Health": Health{}, "Device": Device{}, "Queue": Queue{}, "Disk": Disk{}, "Fault": Fault{}, "Rating": Rating{}, "HealthReply": HealthReply{},
 	"CheckpointPut": CheckpointPut{}, "CheckpointReply": CheckpointReply{}, "EnrolPending": EnrolPending{},
 	"Identity": Identity{}, "Problem": Problem{}, "FieldError": FieldError{},
 }
