@@ -263,14 +263,6 @@ func (p *player) takeCard(ctx context.Context, takeCard func() error) error {
 	if err := takeCard(); err != nil {
 		return err
 	}
-	if _, err := p.until(ctx, "the page leave without a card", pageWait, func(s screenState) bool {
-		return s.Page == "home" || s.says("请慢走")
-	}); err != nil {
-		return err
-	}
-	if err := p.picture(ctx, "leave"); err != nil {
-		return err
-	}
 	_, err := p.page(ctx, "home")
 	return err
 }

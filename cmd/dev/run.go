@@ -26,7 +26,7 @@ func runCmd(ctx context.Context, args []string) error {
 	data := fs.String("data", "", "folder of everything that the programs write; empty is a fresh one that is removed")
 	portrait := fs.Bool("portrait", false, "a screen of 1080×1920")
 	large := fs.Bool("large", false, "play in large text")
-	which := fs.String("visit", "", "play a visit though there is a display: resident, offline, staff, technician, all")
+	which := fs.String("visit", "", "play these visits though there is a display, comma between: resident, offline, staff, technician, or all")
 	keep := fs.Bool("keep", false, "keep the data folder")
 	if err := parse(fs, args); err != nil {
 		return err
@@ -113,14 +113,11 @@ func play(ctx context.Context, o stageOptions, out, which string, large bool) (e
 	if which == "" {
 		which = "resident"
 	}
-	var list []visit
-	for _, v := range visits {
-		if which == "all" || which == v.name {
-			list = append(list, v)
+	list := visits
+	if which != "all" {
+		if list, err = choose(visits, func(v visit) string { return v.name }, which); err != nil {
+			return err
 		}
-	}
-	if len(list) == 0 {
-		return fmt.Errorf("no visit %q: resident, offline, staff, technician, all", which)
 	}
 	if out, err = freshOut(out); err != nil {
 		return err

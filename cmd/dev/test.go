@@ -107,7 +107,7 @@ func choose[T any](all []T, name func(T) string, only string) ([]T, error) {
 		}
 	}
 	for n := range want {
-		return nil, fmt.Errorf("--only: no %q (there are %s)", n, strings.Join(names, ", "))
+		return nil, fmt.Errorf("no %q (there are %s)", n, strings.Join(names, ", "))
 	}
 	return out, nil
 }
