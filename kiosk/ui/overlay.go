@@ -34,9 +34,26 @@ func (l layer) String() string {
 	panic(fmt.Sprintf("ui: layer %d", int(l)))
 }
 
-// put shows an overlay in its layer.
-func (s *Shell) put(l layer, o fyne.CanvasObject) {
-	s.overlay[l] = o
+// cover is what lies over the page in one layer, and how to build it again for
+// another window size.
+type cover struct {
+	build func() fyne.CanvasObject
+	now   fyne.CanvasObject
+}
+
+// put shows an overlay in its layer. A finger that is down presses nothing of
+// what is now below.
+func (s *Shell) put(l layer, build func() fyne.CanvasObject) {
+	s.finger.Hold(nil)
+	s.overlay[l] = &cover{build: build, now: build()}
+	s.restack()
+}
+
+// rebuildOverlays builds everything over the page for another look.
+func (s *Shell) rebuildOverlays() {
+	for _, o := range s.overlay {
+		o.now = o.build()
+	}
 	s.restack()
 }
 
@@ -52,7 +69,7 @@ func (s *Shell) restack() {
 	s.layers.Objects = nil
 	for l := range layerCount {
 		if o := s.overlay[l]; o != nil {
-			s.layers.Objects = append(s.layers.Objects, o)
+			s.layers.Objects = append(s.layers.Objects, o.now)
 		}
 	}
 	s.layers.Refresh()
@@ -112,39 +129,43 @@ func (s *Shell) button(a Action, k widget.Kind) fyne.CanvasObject {
 // ask shows a question with one or two answers, no at the left, yes at the
 // right like 返回 and 下一步.
 func (s *Shell) ask(title, text string, yes, no Action) {
-	l := s.look
 	done := func(a Action) Action {
 		do := a.Do
 		a.Do = func() { s.clear(layerAsk); do() }
 		return a
 	}
-	buttons := []fyne.CanvasObject{}
-	if no.Label != "" {
-		buttons = append(buttons, s.button(done(no), widget.Plain), widget.Spring(), s.button(done(yes), widget.Primary))
-	} else {
-		buttons = append(buttons, widget.Spring(), s.button(done(yes), widget.Primary), widget.Spring())
-	}
-	s.put(layerAsk, s.panel(150, widget.Column(l.Gap()*1.4,
-		widget.NewText(l, title).Sized(l.Title()).Bold(),
-		widget.NewText(l, text).Soft(),
-		widget.Row(l.Gap(), buttons...))))
+	s.put(layerAsk, func() fyne.CanvasObject {
+		l := s.look
+		buttons := []fyne.CanvasObject{}
+		if no.Label != "" {
+			buttons = append(buttons, s.button(done(no), widget.Plain), widget.Spring(), s.button(done(yes), widget.Primary))
+		} else {
+			buttons = append(buttons, widget.Spring(), s.button(done(yes), widget.Primary), widget.Spring())
+		}
+		return s.panel(150, widget.Column(l.Gap()*1.4,
+			widget.NewText(l, title).Sized(l.Title()).Bold(),
+			widget.NewText(l, text).Soft(),
+			widget.Row(l.Gap(), buttons...)))
+	})
 	s.say(title + "。" + text)
 }
 
 // trouble says what went wrong, what to do and whom to call.
 func (s *Shell) trouble(t *Trouble) {
-	l := s.look
 	text := t.Remedy
 	if p := s.b.Point(); p.Phone != "" {
 		text += "。电话 " + p.Phone
 	}
 	again := Action{Name: "ok", Label: "知道了", Do: func() { s.clear(layerTrouble) }}
 	help := Action{Name: "trouble-help", Label: "呼叫帮办", Icon: "help", Do: func() { s.clear(layerTrouble); s.callHelp() }}
-	s.put(layerTrouble, s.panel(150, widget.Column(l.Gap()*1.3,
-		widget.NewText(l, t.Text).Sized(l.Title()).Bold(),
-		widget.NewText(l, text),
-		widget.NewText(l, "说明代码 "+t.Code).Soft().Sized(l.Body()*0.85),
-		widget.Row(l.Gap(), s.button(help, widget.Secondary), widget.Spring(), s.button(again, widget.Primary)))))
+	s.put(layerTrouble, func() fyne.CanvasObject {
+		l := s.look
+		return s.panel(150, widget.Column(l.Gap()*1.3,
+			widget.NewText(l, t.Text).Sized(l.Title()).Bold(),
+			widget.NewText(l, text),
+			widget.NewText(l, "说明代码 "+t.Code).Soft(),
+			widget.Row(l.Gap(), s.button(help, widget.Secondary), widget.Spring(), s.button(again, widget.Primary))))
+	})
 	s.say(t.Text + "。" + t.Remedy)
 }
 
@@ -153,10 +174,9 @@ const helpEvery = 10 * time.Second
 
 // callHelp calls the clerk and says so.
 func (s *Shell) callHelp() {
-	l := s.look
 	where := s.view.ID
-	if time.Since(s.calls) >= helpEvery {
-		s.calls = time.Now()
+	if d := s.o.Now().Sub(s.calls); d < 0 || d >= helpEvery {
+		s.calls = s.o.Now()
 		b := s.b
 		go b.CallHelp(context.Background(), where)
 	}
@@ -177,43 +197,47 @@ func (s *Shell) callHelp() {
 			c.Go(c.Nav.StaffHome())
 		}))
 	}}
-	s.put(layerHelp, s.panel(150, widget.Column(l.Gap()*1.4,
-		widget.NewText(l, "正在呼叫帮办员").Sized(l.Title()).Bold(),
-		widget.NewText(l, text),
-		widget.Row(l.Gap(), s.button(join, widget.Secondary), widget.Spring(), s.button(back, widget.Primary)))))
+	s.put(layerHelp, func() fyne.CanvasObject {
+		l := s.look
+		return s.panel(150, widget.Column(l.Gap()*1.4,
+			widget.NewText(l, "正在呼叫帮办员").Sized(l.Title()).Bold(),
+			widget.NewText(l, text),
+			widget.Row(l.Gap(), s.button(join, widget.Secondary), widget.Spring(), s.button(back, widget.Primary))))
+	})
 	s.say("正在呼叫帮办员，请等一等")
 }
 
 // showIdle asks whether somebody is there, with a ring that runs out.
 func (s *Shell) showIdle(left time.Duration) {
-	l := s.look
-	until := time.Now().Add(left)
-	ring := widget.NewRing(l, int(left.Seconds()))
-	clock := widget.Middle(ring)
-	goOn := Action{Name: "continue", Label: "继续办理", Do: func() { s.clear(layerIdle) }} // the touch itself answers
-	s.put(layerIdle, s.panel(215, widget.Column(l.Gap()*1.6,
-		widget.NewText(l, "您还在吗？").Sized(l.Huge()).Bold().Centred(),
-		clock,
-		widget.NewText(l, "不点的话，马上回到首页，填的内容不保留。").Soft().Centred(),
-		widget.Row(l.Gap(), widget.Spring(), s.button(goOn, widget.Primary), widget.Spring()))))
-	s.say("您还在吗？在的话，请点一下“继续办理”")
+	until := s.o.Now().Add(left)
+	rest := func() int { return max(0, int((until.Sub(s.o.Now()) + time.Second - time.Millisecond).Seconds())) }
+	var ring *widget.Ring
+	s.put(layerIdle, func() fyne.CanvasObject {
+		l := s.look
+		ring = widget.NewRing(l, int(left.Seconds()))
+		ring.Set(rest())
+		goOn := Action{Name: "continue", Label: "我还在，继续", Do: func() { s.clear(layerIdle) }} // the touch itself answers
+		return s.panel(215, widget.Column(l.Gap()*1.4,
+			widget.NewText(l, "您还在吗？").Sized(l.Huge()).Bold().Centred(),
+			widget.NewText(l, "不点的话，就回到首页，填的内容不保留。").Soft().Centred(),
+			widget.Middle(ring),
+			widget.Row(l.Gap(), widget.Spring(), s.button(goOn, widget.Primary), widget.Spring())))
+	})
+	s.say("您还在吗？在的话，请点一下“继续”")
 	shown := s.overlay[layerIdle]
 	go func() {
 		t := time.NewTicker(time.Second / 4)
 		defer t.Stop()
-		for range t.C {
-			rest := time.Until(until)
-			if rest < -time.Second {
-				return
-			}
+		// The question is answered or over long before; this is the end for a
+		// clock that stands still.
+		for range 4*int(left.Seconds()) + 8 {
+			<-t.C
 			gone := make(chan bool, 1)
 			s.Post(func() {
-				if s.overlay[layerIdle] != shown {
-					gone <- true
-					return
+				gone <- s.overlay[layerIdle] != shown
+				if s.overlay[layerIdle] == shown {
+					ring.Set(rest())
 				}
-				ring.Set(max(0, int(rest.Seconds()+0.999)))
-				gone <- false
 			})
 			if <-gone {
 				return
@@ -224,22 +248,28 @@ func (s *Shell) showIdle(left time.Duration) {
 
 // showCover hides everything until the same card is back.
 func (s *Shell) showCover(left time.Duration) {
-	l := s.look
-	s.put(layerCover, s.panel(255, widget.Column(l.Gap()*1.6,
-		widget.NewText(l, "卡取走了").Sized(l.Huge()).Bold().Centred(),
-		widget.NewText(l, fmt.Sprintf("要接着办，请在 %d 秒内把原来的卡插回来。", int(left.Seconds()))).Centred(),
-		widget.NewText(l, "不办了就不用管，内容会自动清掉。").Soft().Centred())))
+	s.put(layerCover, func() fyne.CanvasObject {
+		l := s.look
+		return s.panel(255, widget.Column(l.Gap()*1.4,
+			widget.Middle(widget.Drawing(l, "insert-card", l.MM(62))),
+			widget.NewText(l, "卡取走了").Sized(l.Huge()).Bold().Centred(),
+			widget.NewText(l, fmt.Sprintf("要接着办，请在 %d 秒内把原来的卡插回来。", int(left.Seconds()))).Centred(),
+			widget.NewText(l, "不办了就不用管，内容会自动清掉。").Soft().Centred()))
+	})
 	s.say("卡取走了。要接着办，请把卡插回来")
 }
 
 // showCardLeft calls out a card that was left behind.
 func (s *Shell) showCardLeft() {
-	l := s.look
 	ok := Action{Name: "card-left-ok", Label: "知道了", Do: func() { s.clear(layerHelp) }}
-	s.put(layerHelp, s.panel(150, widget.Column(l.Gap()*1.6,
-		widget.NewText(l, "卡还在机器里").Sized(l.Huge()).Bold().Centred(),
-		widget.NewText(l, "请取走您的社保卡，不要忘记带走。").Centred(),
-		widget.Row(l.Gap(), widget.Spring(), s.button(ok, widget.Primary), widget.Spring()))))
+	s.put(layerHelp, func() fyne.CanvasObject {
+		l := s.look
+		return s.panel(150, widget.Column(l.Gap()*1.4,
+			widget.Middle(widget.Drawing(l, "take-card", l.MM(62))),
+			widget.NewText(l, "卡还在机器里").Sized(l.Huge()).Bold().Centred(),
+			widget.NewText(l, "请取走您的社保卡，不要忘记带走。").Centred(),
+			widget.Row(l.Gap(), widget.Spring(), s.button(ok, widget.Primary), widget.Spring())))
+	})
 	s.say("卡还在机器里，请取走您的社保卡")
 }
 
@@ -268,11 +298,13 @@ type busyLayer struct {
 	depth int
 	text  string
 	began time.Time
-	words *widget.Text
+	bar   *widget.Progress
+	help  bool // the way to help is shown
 	stop  context.CancelFunc
 }
 
-// Waits shorter than busyAfter show nothing; over busyLong the seconds show.
+// Waits shorter than busyAfter show nothing; over busyLong the seconds show,
+// and the way to a person, which the wait hides.
 const (
 	busyAfter = 300 * time.Millisecond
 	busyLong  = 3 * time.Second
@@ -286,7 +318,7 @@ func (s *Shell) busy(what string) (end func()) {
 	}
 	if s.busyL == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		b := &busyLayer{text: what, began: time.Now(), stop: cancel}
+		b := &busyLayer{text: what, began: s.o.Now(), stop: cancel}
 		s.busyL = b
 		go func() {
 			t := time.NewTicker(busyAfter)
@@ -331,19 +363,30 @@ func (s *Shell) progress(text string) {
 	}
 }
 
+// showBusy shows how the wait goes. A wait cannot be stuck for good: its work
+// ends it, and so do the leaving of the page and the idle clock.
 func (s *Shell) showBusy(b *busyLayer) {
 	if s.busyL != b {
 		return
 	}
-	text := b.text + "，请稍等"
-	if d := time.Since(b.began); d >= busyLong {
-		text = fmt.Sprintf("%s，已经 %d 秒", b.text, int(d.Seconds()))
+	text, long := b.text+"，请稍等", false
+	if d := s.o.Now().Sub(b.began); d >= busyLong {
+		text, long = fmt.Sprintf("%s，已经 %d 秒", b.text, int(d.Seconds())), true
 	}
-	if b.words != nil && s.overlay[layerBusy] != nil {
-		b.words.SetText(text)
+	if b.bar != nil && s.overlay[layerBusy] != nil && b.help == long {
+		b.bar.Set(text, -1)
+		b.bar.Tick()
 		return
 	}
-	l := s.look
-	b.words = widget.NewText(l, text).Sized(l.Head()).Centred()
-	s.put(layerBusy, s.panel(110, widget.Column(l.Gap(), widget.Pad(0, l.MM(8), b.words))))
+	b.help = long
+	s.put(layerBusy, func() fyne.CanvasObject {
+		l := s.look
+		b.bar = widget.NewProgress(l, text)
+		parts := []fyne.CanvasObject{widget.Pad(l.MM(6), l.MM(6), b.bar)}
+		if b.help {
+			help := Action{Name: "busy-help", Label: "呼叫帮办", Icon: "help", Do: s.callHelp}
+			parts = append(parts, widget.Row(l.Gap(), widget.Spring(), s.button(help, widget.Secondary), widget.Spring()))
+		}
+		return s.panel(110, widget.Column(l.Gap(), parts...))
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -102,6 +103,9 @@ type Routes struct {
 	Query    func(svc *catalog.Service) Page
 	Progress func() Page
 	Listing  func(kind wire.Kind, svc *catalog.Service) Page
+	// Public reports whether a query shows a public list, for which nobody needs
+	// a card.
+	Public func(svc *catalog.Service) bool
 	// Leave is 请取走您的卡 and the end of the visit.
 	Leave func() Page
 	// StaffSignIn signs a clerk in; then decides where to.
@@ -181,13 +185,35 @@ func (d *Draft) Wipe() {
 	}
 	for k, shots := range d.Shots {
 		for i := range shots {
-			clear(shots[i].JPEG)
-			shots[i] = Shot{}
+			shots[i].Wipe()
 		}
 		delete(d.Shots, k)
 	}
 	clear(d.Signature)
 	*d = Draft{}
+}
+
+// Wipe zeroes the page and its preview.
+func (s *Shot) Wipe() {
+	clear(s.JPEG)
+	WipeImage(s.Preview)
+	*s = Shot{}
+}
+
+// WipeImage zeroes the pixels of a picture of a person's paper.
+func WipeImage(img image.Image) {
+	switch p := img.(type) {
+	case *image.NRGBA:
+		clear(p.Pix)
+	case *image.RGBA:
+		clear(p.Pix)
+	case *image.Gray:
+		clear(p.Pix)
+	case *image.YCbCr:
+		clear(p.Y)
+		clear(p.Cb)
+		clear(p.Cr)
+	}
 }
 
 // Alive reports whether the page is still up.
@@ -209,7 +235,11 @@ func (c *Ctx) Redraw() {
 
 // Home ends the visit (after asking, when a form is half filled) and shows the
 // home page.
-func (c *Ctx) Home() { c.shell.askHome() }
+func (c *Ctx) Home() {
+	if c.Alive() {
+		c.shell.askHome()
+	}
+}
 
 // Begin makes a claim's person the one at the screen.
 func (c *Ctx) Begin(claim resident.Claim) {
@@ -221,10 +251,18 @@ func (c *Ctx) Begin(claim resident.Claim) {
 }
 
 // End ends the visit at once, e.g. after the card was taken.
-func (c *Ctx) End() { c.shell.endVisit() }
+func (c *Ctx) End() {
+	if c.Alive() {
+		c.shell.endVisit()
+	}
+}
 
 // NextResident ends this resident's visit; the clerk stays signed in.
-func (c *Ctx) NextResident() { c.shell.nextResident() }
+func (c *Ctx) NextResident() {
+	if c.Alive() {
+		c.shell.nextResident()
+	}
+}
 
 // Say speaks.
 func (c *Ctx) Say(text string) { c.shell.say(text) }
@@ -238,9 +276,11 @@ func (c *Ctx) Help() { c.shell.callHelp() }
 // shown as trouble with words, unless failed handles it (returns true).
 func Do[T any](c *Ctx, what string, work func(ctx context.Context) (T, error), done func(T), failed func(error) bool) {
 	stop := c.shell.busy(what)
+	c.shell.pending++
 	go func() {
 		v, err := safely(c, work)
 		c.shell.Post(func() {
+			c.shell.pending--
 			stop()
 			if !c.Alive() {
 				return
@@ -268,7 +308,7 @@ func safely[T any](ctx context.Context, work func(ctx context.Context) (T, error
 }
 
 // Progress changes the words of the wait that is being shown.
-func (c *Ctx) Progress(text string) { c.shell.Post(func() { c.shell.progress(text) }) }
+func (c *Ctx) Progress(text string) { c.Post(func() { c.shell.progress(text) }) }
 
 // Every calls f on the UI goroutine now and then until the page is left.
 func (c *Ctx) Every(d time.Duration, f func()) {
@@ -301,18 +341,30 @@ func (c *Ctx) Post(f func()) {
 
 // Trouble shows an error in plain words over the page; the page stays.
 func (c *Ctx) Trouble(err error) {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) || !c.Alive() {
 		return
 	}
 	c.shell.trouble(AsTrouble(err))
 }
 
 // Ask shows a question over the page with two large answers.
-func (c *Ctx) Ask(title, text string, yes, no Action) { c.shell.ask(title, text, yes, no) }
+func (c *Ctx) Ask(title, text string, yes, no Action) {
+	if c.Alive() {
+		c.shell.ask(title, text, yes, no)
+	}
+}
+
+// ShortName is the service of a case in few words, for the top bar.
+func (c *Ctx) ShortName(k cases.Case) string {
+	if s := c.B.Catalogue().Service(k.Service); s != nil {
+		return s.Short
+	}
+	return k.ServiceName
+}
 
 // Tell shows a note over the page with one button.
 func (c *Ctx) Tell(title, text string) {
-	c.shell.ask(title, text, Action{Name: "ok", Label: "知道了", Do: func() {}}, Action{})
+	c.Ask(title, text, Action{Name: "ok", Label: "知道了", Do: func() {}}, Action{})
 }
 
 // Snapshot and settings of the screen.

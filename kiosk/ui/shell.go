@@ -41,6 +41,14 @@ type Options struct {
 	Recogniser input.Recogniser
 	// Screen is the real screen, for sizes in millimetres.
 	Screen theme.Screen
+	// Palette and Size are how a visit begins, before anybody chose.
+	Palette theme.Palette
+	Size    theme.Size
+	// Now is the clock of the finger and of waits, nil for the wall clock.
+	Now func() time.Time
+	// Post runs a function on the UI goroutine soon, nil for fyne.Do; tests that
+	// have no Fyne driver bring their own queue.
+	Post func(func())
 	// OnTouch is called for every touch, taken or not (idle clock).
 	OnTouch func()
 	// OnLook is told when text size changes (large text has more time).
@@ -70,8 +78,9 @@ type Shell struct {
 	layers  *fyne.Container // overlays, top last
 	bar     *widget.TopBar
 	busyL   *busyLayer
-	overlay map[layer]fyne.CanvasObject
+	overlay map[layer]*cover
 	calls   time.Time // when help was called last
+	pending int       // works of Do that have not come back
 }
 
 // layer is a kind of overlay; of several the highest is on top.
@@ -91,12 +100,18 @@ const (
 // Start.
 func New(o Options) *Shell {
 	s := &Shell{app: o.App, win: o.Window, b: o.Backend, nav: o.Routes, o: o, sound: true,
-		visit: &Visit{}, overlay: map[layer]fyne.CanvasObject{}}
-	s.finger = theme.NewFinger(time.Now)
+		visit: &Visit{}, overlay: map[layer]*cover{}}
+	if s.o.Now == nil {
+		s.o.Now = time.Now
+	}
+	if s.o.Post == nil {
+		s.o.Post = fyne.Do
+	}
+	s.finger = theme.NewFinger(s.o.Now)
 	s.finger.OnTouch = o.OnTouch
 	s.main = container.NewStack()
 	s.layers = container.NewStack()
-	root := container.New(&watch{s.resized}, s.main, s.layers, newCatcher(s.Root, s.Post))
+	root := container.New(&watch{s.resized}, s.main, s.layers, newCatcher(s.Root, s.Post, s.finger.Touched))
 	o.Window.SetPadded(false)
 	o.Window.SetContent(root)
 	return s
@@ -131,7 +146,7 @@ func (s *Shell) resized(size fyne.Size) {
 func (s *Shell) Start() {
 	size := s.win.Canvas().Size()
 	s.w, s.h = size.Width, size.Height
-	s.makeLook(theme.Day, theme.Standard)
+	s.makeLook(s.o.Palette, s.o.Size)
 	s.goHome()
 }
 
@@ -141,13 +156,15 @@ func (s *Shell) makeLook(p theme.Palette, z theme.Size) {
 }
 
 // Post runs f on the UI goroutine soon.
-func (s *Shell) Post(f func()) { fyne.Do(f) }
+func (s *Shell) Post(f func()) { s.o.Post(f) }
 
 // show leaves the present page and builds another.
 func (s *Shell) show(p Page) {
 	if s.cancel != nil {
 		s.cancel()
 	}
+	// A finger that is down presses nothing of a page that is gone.
+	s.finger.Hold(nil)
 	s.gen++
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -180,9 +197,12 @@ func (s *Shell) redraw() {
 }
 
 func (s *Shell) build() {
+	old := s.main.Objects
 	s.view = s.page.View(s.ctx)
 	s.main.Objects = []fyne.CanvasObject{s.frame(s.view)}
 	s.main.Refresh()
+	// What was typed is in the draft by now; the pad itself forgets it.
+	forget(old)
 	// Pages replaced the focus; nothing on a kiosk has a keyboard focus.
 	s.win.Canvas().Unfocus()
 }
@@ -195,6 +215,24 @@ func (s *Shell) setLook(p theme.Palette, z theme.Size) {
 		s.o.OnLook(z == theme.Large)
 	}
 	s.redraw()
+	s.rebuildOverlays()
+}
+
+// forget zeroes the pads of a page that is gone. A signature stays: the page
+// that took it carries it over, and Visit.OnWipe zeroes it.
+func forget(objects []fyne.CanvasObject) {
+	for _, o := range objects {
+		widget.Walk(o, func(o fyne.CanvasObject) bool {
+			if _, ok := o.(*widget.Signature); ok {
+				return false
+			}
+			if p, ok := o.(interface{ Wipe() }); ok {
+				p.Wipe()
+				return false
+			}
+			return true
+		})
+	}
 }
 
 func (s *Shell) setSound(on bool) {
@@ -266,11 +304,13 @@ func (s *Shell) wipe() {
 	}
 	s.stopBusy()
 	s.app.Clipboard().SetContent("")
+	s.finger.Hold(nil)
+	forget(s.main.Objects)
 	s.main.Objects = nil
 	s.sound = true
-	s.makeLook(theme.Day, theme.Standard)
+	s.makeLook(s.o.Palette, s.o.Size)
 	if s.o.OnLook != nil {
-		s.o.OnLook(false)
+		s.o.OnLook(s.o.Size == theme.Large)
 	}
 }
 
@@ -363,7 +403,7 @@ func (s *Shell) Minute() { s.Post(s.refreshBar) }
 func (s *Shell) Root() fyne.CanvasObject {
 	for l := layerCount - 1; l >= 0; l-- {
 		if o := s.overlay[l]; o != nil {
-			return o
+			return o.now
 		}
 	}
 	return s.main
@@ -380,24 +420,34 @@ type ScreenState struct {
 	Texts   []string            `json:"texts"`
 	Look    string              `json:"look"` // palette and size
 	Session uint64              `json:"session"`
+	Pending int                 `json:"pending"` // works under way for the page (reading, saving …)
 }
 
 // State describes the screen. It waits for the UI goroutine: never call it on
 // that goroutine.
 func (s *Shell) State() (st ScreenState) {
-	fyne.DoAndWait(func() {
-		st = ScreenState{Page: s.view.ID, W: s.w, H: s.h, Session: s.visit.Number}
-		if s.look != nil {
-			st.Look = s.look.Palette.String() + " " + s.look.Size.String()
-		}
-		var root fyne.CanvasObject = s.main
-		for l := layerCount - 1; l >= 0; l-- {
-			if o := s.overlay[l]; o != nil {
-				root, st.Overlay = o, l.String()
-				break
-			}
-		}
-		st.Targets, st.Texts = widget.Targets(root), widget.Texts(root)
+	done := make(chan struct{})
+	s.Post(func() {
+		defer close(done)
+		st = s.Look()
 	})
+	<-done
+	return st
+}
+
+// Look is State for callers on the UI goroutine.
+func (s *Shell) Look() ScreenState {
+	st := ScreenState{Page: s.view.ID, W: s.w, H: s.h, Session: s.visit.Number, Pending: s.pending}
+	if s.look != nil {
+		st.Look = s.look.Palette.String() + " " + s.look.Size.String()
+	}
+	root := s.Root()
+	for l := layerCount - 1; l >= 0; l-- {
+		if s.overlay[l] != nil {
+			st.Overlay = l.String()
+			break
+		}
+	}
+	st.Targets, st.Texts = widget.Targets(root), widget.Texts(root)
 	return st
 }

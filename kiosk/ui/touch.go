@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"image/color"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/driver/desktop"
@@ -20,11 +22,13 @@ import (
 // and finds the object there itself.
 type catcher struct {
 	fw.BaseWidget
-	root func() fyne.CanvasObject // what can be touched now
-	post func(func())             // runs after the present frame
+	root    func() fyne.CanvasObject // what can be touched now
+	post    func(func())             // runs after the present frame
+	touched func()                   // told of a touch that hits nothing
 
-	at           fyne.Position // the finger, on the canvas
-	down, up     bool          // a press or release waits for its place
+	at           fyne.Position   // the finger, on the canvas
+	down, up     bool            // a press or release waits for its place
+	path         []fyne.Position // where the finger went while the press waits
 	held         desktop.Mouseable
 	origin       fyne.Position // of held, on the canvas
 	heldDrags    fyne.Draggable
@@ -37,15 +41,15 @@ var (
 	_ fyne.Draggable    = (*catcher)(nil)
 )
 
-func newCatcher(root func() fyne.CanvasObject, post func(func())) *catcher {
-	c := &catcher{root: root, post: post}
+func newCatcher(root func() fyne.CanvasObject, post func(func()), touched func()) *catcher {
+	c := &catcher{root: root, post: post, touched: touched}
 	c.ExtendBaseWidget(c)
 	return c
 }
 
 // CreateRenderer implements fyne.Widget: nothing is drawn.
 func (c *catcher) CreateRenderer() fyne.WidgetRenderer {
-	return fw.NewSimpleRenderer(&canvas.Rectangle{})
+	return fw.NewSimpleRenderer(canvas.NewRectangle(color.Transparent))
 }
 
 // MouseDown implements desktop.Mouseable.
@@ -53,7 +57,8 @@ func (c *catcher) MouseDown(e *desktop.MouseEvent) {
 	if e.Button != 0 && e.Button != desktop.MouseButtonPrimary {
 		return
 	}
-	c.at, c.down, c.up = e.AbsolutePosition, true, false
+	c.settle() // an earlier touch that still waits gets no better place
+	c.at, c.down, c.path = e.AbsolutePosition, true, c.path[:0]
 	c.settleSoon()
 }
 
@@ -83,6 +88,15 @@ func (c *catcher) DragEnd() {}
 
 func (c *catcher) move(at fyne.Position) {
 	c.at = at
+	if c.down {
+		c.path = append(c.path, at)
+		return
+	}
+	c.report(at)
+}
+
+// report tells what is held that the finger is elsewhere.
+func (c *catcher) report(at fyne.Position) {
 	if c.held == nil || c.heldDrags == nil || at == c.lastReported {
 		return
 	}
@@ -92,19 +106,32 @@ func (c *catcher) move(at fyne.Position) {
 	c.heldDrags.Dragged(ev)
 }
 
-// settle hands over the press, then the release, at the place that is now known.
+// settle hands over the press, then what was drawn meanwhile, then the release,
+// at the places that are now known: the first move after a press is where it
+// really was.
 func (c *catcher) settle() {
 	if c.down {
 		c.down = false
 		c.held, c.heldDrags = nil, nil
-		o, origin := under(c.root(), c.at, fyne.Position{})
-		if m, ok := o.(desktop.Mouseable); ok {
-			c.held, c.origin, c.lastReported = m, origin, c.at
-			c.heldDrags, _ = o.(fyne.Draggable)
-			m.MouseDown(c.event())
-		} else if t, ok := o.(fyne.Tappable); ok {
-			t.Tapped(&fyne.PointEvent{AbsolutePosition: c.at, Position: c.at.Subtract(origin)})
+		end := c.at
+		if len(c.path) > 0 {
+			c.at = c.path[0]
 		}
+		o, origin := under(c.root(), c.at, fyne.Position{})
+		switch o := o.(type) {
+		case desktop.Mouseable:
+			c.held, c.origin, c.lastReported = o, origin, c.at
+			c.heldDrags, _ = o.(fyne.Draggable)
+			o.MouseDown(c.event())
+		case fyne.Tappable:
+			o.Tapped(&fyne.PointEvent{AbsolutePosition: c.at, Position: c.at.Subtract(origin)})
+		default:
+			c.touched()
+		}
+		for _, at := range c.path {
+			c.report(at)
+		}
+		c.at, c.path = end, c.path[:0]
 	}
 	if c.up {
 		c.up = false

@@ -1,285 +1,843 @@
 package screen
 
 import (
-	"fmt"
-	"image/png"
-	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/test"
-
+	"cunban/device"
 	"cunban/kiosk/cases"
-	"cunban/kiosk/staff"
+	"cunban/kiosk/catalog"
+	"cunban/kiosk/form"
+	"cunban/kiosk/resident"
+	"cunban/kiosk/session"
 	"cunban/kiosk/ui"
 	"cunban/kiosk/ui/theme"
 	"cunban/kiosk/ui/uitest"
-	"cunban/kiosk/ui/widget"
+	ksync "cunban/sync"
+	"cunban/sync/wire"
 )
 
-// stage is a shell on a software canvas.
-type stage struct {
-	t   *testing.T
-	b   *uitest.Backend
-	s   *ui.Shell
-	win fyne.Window
-	dir string
-	n   int
-	tag string
+// The ways the pages are looked at. All of them are drawn when pictures are
+// asked for (CUNBAN_PICTURES=folder); without, the two that strain the layout
+// most are checked.
+var (
+	landStd     = view{1920, 1080, theme.Day, theme.Standard}
+	landLarge   = view{1920, 1080, theme.Day, theme.Large}
+	portStd     = view{1080, 1920, theme.Day, theme.Standard}
+	portLarge   = view{1080, 1920, theme.Day, theme.Large}
+	landNight   = view{1920, 1080, theme.Night, theme.Standard}
+	landHigh    = view{1920, 1080, theme.HighContrast, theme.Standard}
+	portHighBig = view{1080, 1920, theme.HighContrast, theme.Large}
+)
+
+// tours are walks through the pages, by role.
+var tours = []struct {
+	name string
+	walk func(st *stage)
+	some bool // looked at in the other palettes too
+}{
+	{"card", (*stage).tourCard, false},
+	{"front", (*stage).tourFront, true},
+	{"visit", (*stage).tourVisit, true},
+	{"job", (*stage).tourJob, false},
+	{"odd", (*stage).tourOddQuestions, false},
+	{"material", (*stage).tourMaterial, false},
+	{"progress", (*stage).tourProgress, true},
+	{"query", (*stage).tourQuery, false},
+	{"overlay", (*stage).tourOverlays, true},
+	{"desk", (*stage).tourDesk, true},
+	{"tech", (*stage).tourTech, false},
 }
 
-func newStage(t *testing.T, w, h float32, tag string) *stage {
-	t.Helper()
-	b, err := uitest.New()
-	if err != nil {
-		t.Fatal(err)
+// TestPictures visits every page and checks on each that help is within reach,
+// that targets are large enough, inside the window and apart, and that no text
+// is cut; with CUNBAN_PICTURES it also writes what it saw.
+func TestPictures(t *testing.T) {
+	views := []view{landStd, portLarge}
+	if pictures() != "" {
+		views = []view{landStd, landLarge, portStd, portLarge, landNight, landHigh, portHighBig}
 	}
-	a := test.NewApp()
-	win := test.NewWindow(nil)
-	s := ui.New(ui.Options{App: a, Window: win, Backend: b, Routes: Routes()})
-	win.Resize(fyne.NewSize(w, h))
-	dir := os.Getenv("CUNBAN_PICTURES")
-	if dir == "" {
-		dir = t.TempDir()
-	}
-	st := &stage{t: t, b: b, s: s, win: win, dir: dir, tag: tag}
-	st.on(s.Start)
-	return st
-}
-
-func (st *stage) on(f func()) { fyne.DoAndWait(f) }
-
-// until waits for a page, by condition and not by clock.
-func (st *stage) until(id string) ui.ScreenState {
-	st.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		s := st.s.State()
-		if s.Page == id && s.Overlay == "" || s.Overlay == id {
-			return s
+	for _, v := range views {
+		for _, tour := range tours {
+			if v.palette != theme.Day && !tour.some {
+				continue
+			}
+			t.Run(v.String()+"/"+tour.name, func(t *testing.T) {
+				st := newStage(t, v)
+				st.name = tour.name
+				tour.walk(st)
+			})
 		}
-		select {
-		case <-deadline:
-			st.t.Fatalf("waiting for %q: page %q, overlay %q, texts %v", id, s.Page, s.Overlay, s.Texts)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// tap touches a target of the present page.
-func (st *stage) tap(name string) {
-	st.t.Helper()
-	ok := false
-	st.on(func() { ok = widget.Tap(st.s.Root(), name) })
-	if !ok {
-		s := st.s.State()
-		var names []string
-		for _, t := range s.Targets {
-			names = append(names, t.Name)
-		}
-		st.t.Fatalf("no target %q on %s; there are %v", name, s.Page, names)
 	}
 }
 
-// shoot writes the page's picture and checks what every page must have.
-func (st *stage) shoot(name string) {
-	st.t.Helper()
-	st.n++
-	s := st.s.State()
-	st.on(func() {
-		f, err := os.Create(filepath.Join(st.dir, fmt.Sprintf("%s-%02d-%s.png", st.tag, st.n, name)))
-		if err != nil {
-			st.t.Fatal(err)
-		}
-		defer func() { _ = f.Close() }()
-		if err := png.Encode(f, st.win.Canvas().Capture()); err != nil {
-			st.t.Fatal(err)
-		}
-	})
-	help := false
-	for _, t := range s.Targets {
-		if t.Name == "help" {
-			help = true
-		}
-		if t.X < -1 || t.Y < -1 || t.X+t.W > s.W+1 || t.Y+t.H > s.H+1 {
-			st.t.Errorf("%s %s: target %s reaches outside the window: %+v of %vx%v", st.tag, name, t.Name, t, s.W, s.H)
-		}
-	}
-	if !help && s.Overlay == "" {
-		st.t.Errorf("%s %s: no way to call for help", st.tag, name)
-	}
-}
-
-// tour visits the pages of all roles.
-func (st *stage) tour() {
-	st.until("home")
+// tourCard shows home and the card page in all states.
+func (st *stage) tourCard() {
 	st.shoot("home")
-	for _, ph := range []ui.CardPhase{ui.CardReading, ui.CardWrongWay, ui.CardForeign, ui.CardBlank, ui.CardDamaged, ui.CardTorn, ui.CardHeld, ui.CardNoReader, ui.CardLiftIDCard} {
-		st.b.Card.Phase = ph
-		st.s.CardChanged(st.b.Card)
-		if ph == ui.CardNoReader {
-			// No reader is said on the home page too.
-			st.until("card-no_reader")
-		} else {
-			st.until("card-" + string(ph))
+	for _, r := range []struct {
+		name       string
+		social, id bool
+	}{{"no-idcard", true, false}, {"no-social", false, true}, {"no-reader", false, false}} {
+		st.card(func(v *ui.CardView) {
+			v.SocialReader, v.IDReader = r.social, r.id
+			if !r.social && !r.id {
+				v.Phase = ui.CardNoReader
+			}
+		})
+		st.shoot("home-" + r.name)
+	}
+	st.card(func(v *ui.CardView) { *v = ui.CardView{Phase: ui.CardReading, SocialReader: true, IDReader: true} })
+	for _, ph := range ui.CardPhases {
+		if ph == ui.CardRead {
+			continue
 		}
+		st.card(func(v *ui.CardView) { v.Phase = ph })
+		st.until("card-" + string(ph))
 		st.shoot("card-" + string(ph))
 	}
-	st.b.Card.Phase, st.b.Card.Claim = ui.CardRead, uitest.Claim()
+	c := uitest.Claim()
+	c.NameExact = false
+	st.b.VerifyOut = wire.VerifyClaimOut{Result: wire.VerifyMismatch, Text: "县里登记的名字和卡上的不一样，请按“呼叫帮办”"}
+	st.card(func(v *ui.CardView) { v.Phase, v.Claim = ui.CardRead, c })
+	st.until("identity")
+	st.shoot("identity-mismatch")
+	st.tap("not-me")
+	st.until("ask")
+	st.shoot("not-me")
+	st.tap("ok")
+	st.tap("back")
+	st.card(func(v *ui.CardView) { v.Phase = ui.CardWaiting })
+	st.until("home")
+	st.b.VerifyOut = wire.VerifyClaimOut{Result: wire.VerifyCardLost, Text: "这张卡已经挂失，不能用来办事。找到了卡，请先解挂"}
+	st.card(func(v *ui.CardView) { v.Phase, v.Claim = ui.CardRead, uitest.Claim() })
+	st.until("identity")
+	st.shoot("identity-lost")
+}
+
+// card changes what is in front of the readers.
+func (st *stage) card(f func(v *ui.CardView)) {
+	st.t.Helper()
+	st.on(func() { f(&st.b.Card) })
 	st.s.CardChanged(st.b.Card)
+	st.settled()
+}
+
+// insert brings the test person to the menu.
+func (st *stage) insert() {
+	st.t.Helper()
+	st.b.VerifyOut = wire.VerifyClaimOut{Result: wire.VerifyMatch}
+	st.card(func(v *ui.CardView) { v.Phase, v.Claim = ui.CardRead, uitest.Claim() })
 	st.until("identity")
 	st.shoot("identity")
 	st.tap("next")
 	st.until("menu")
-	st.shoot("menu")
-	st.tap("cat.insurance")
+}
+
+// tourFront shows menu, services, search and guide.
+func (st *stage) tourFront() {
+	st.shoot("home")
+	st.tap("guide")
 	st.until("services")
-	st.shoot("services")
-	st.tap("search")
-	st.until("search")
-	st.tap("key.y")
-	st.pass()
-	st.tap("key.l")
-	st.shoot("search")
+	st.shoot("guide")
+	for has(st.settled(), "services.next") {
+		st.tap("services.next")
+		st.shoot("guide-more")
+	}
 	st.tap("back")
-	st.until("services")
-	st.tap("service.S01")
+	st.until("home")
+	st.insert()
+	st.shoot("menu")
+	for _, k := range []string{"job", "learn", "insurance", "card"} {
+		st.tap("cat." + k)
+		st.until("services")
+		st.shoot("services-" + k)
+		if k == "insurance" {
+			st.tap("search")
+			st.until("search")
+			st.shoot("search-empty")
+			st.keys("yl")
+			st.shoot("search")
+			st.keys("qq")
+			st.shoot("search-none")
+			st.tap("back")
+			st.until("services")
+		}
+		st.tap("back")
+		st.until("menu")
+	}
+	for _, id := range []string{"J02", "S11", "S10"} {
+		st.on(func() { st.s.Go(st.nav().Service(st.b.Cat.Service(id))) })
+		st.until("notice")
+		st.shoot("notice-" + id)
+		for has(st.settled(), "notice.next") {
+			st.tap("notice.next")
+			st.shoot("notice-" + id + "-more")
+		}
+	}
+	st.tap("print-notice")
+	st.until("ask")
+	st.shoot("printed")
+}
+
+func (st *stage) nav() *ui.Routes { return Routes() }
+
+// open goes to a service's notice and begins it.
+func (st *stage) open(id string) {
+	st.t.Helper()
+	st.on(func() { st.s.Go(st.nav().Service(st.b.Cat.Service(id))) })
 	st.until("notice")
 	st.shoot("notice")
 	st.tap("next")
-	st.fill()
 }
 
-// pass lets the debounce of the finger run out.
-func (st *stage) pass() { <-time.After(theme.Debounce + 20*time.Millisecond) }
+// tourVisit takes S01 from card to farewell.
+func (st *stage) tourVisit() {
+	st.insert()
+	st.open("S01")
+	st.fill()
+	st.sign()
+	st.finish()
+}
 
-// fill goes through a form, answering what is asked.
+// tourJob takes J01 from card to signature.
+func (st *stage) tourJob() {
+	st.insert()
+	st.open("J01")
+	st.fill()
+	st.sign()
+}
+
+// fill goes through a form, answering what is asked; it ends at the signature.
 func (st *stage) fill() {
+	st.t.Helper()
 	seen := map[string]bool{}
+	for range 120 {
+		s := st.settled()
+		switch {
+		case s.Overlay == "ask":
+			st.shoot("warning")
+			st.tap("yes")
+			continue
+		case s.Overlay != "":
+			st.t.Fatalf("overlay %s on %s: %v", s.Overlay, s.Page, s.Texts)
+		case s.Page == "sign":
+			return
+		}
+		if !seen[s.Page] {
+			seen[s.Page] = true
+			st.shoot(s.Page)
+			if s.Page == "review" && has(s, "review.next") {
+				st.tap("review.next")
+				st.shoot("review-more")
+			}
+		}
+		if s.Page != "review" {
+			st.answer(s)
+		}
+		if now := st.settled(); now.Page == s.Page && now.Overlay == "" {
+			st.tap("next")
+		}
+	}
+	st.t.Fatalf("the form has no end: page %s", st.settled().Page)
+}
+
+// answer gives an answer to what is on the page, as FillSample would.
+func (st *stage) answer(s ui.ScreenState) {
+	st.t.Helper()
+	if has(s, "take.scanner") {
+		for range 2 {
+			if has(st.settled(), "take.scanner") {
+				st.tap("take.scanner")
+				st.settled()
+			}
+		}
+		st.shoot(s.Page + "-taken")
+		return
+	}
+	if list := names(s, "choice."); len(list) > 0 {
+		st.tap(list[len(list)-1])
+		st.settled()
+		return
+	}
+	st.sample()
+}
+
+// sample answers what is still open with made-up answers, where typing them key
+// by key would be slow.
+func (st *stage) sample() {
+	st.t.Helper()
+	st.on(func() {
+		if d := st.s.Visit().Draft; d != nil {
+			if err := form.FillSample(d.Form); err != nil {
+				st.t.Error(err)
+			}
+		}
+	})
+}
+
+// sign agrees and signs.
+func (st *stage) sign() {
+	st.t.Helper()
+	s := st.until("sign")
+	st.shoot("sign-empty")
+	for _, n := range names(s, "consent.") {
+		agreed := false
+		st.on(func() { agreed = st.s.Visit().Draft.Form.Get(strings.TrimPrefix(n, "consent.")).Text == "1" })
+		if !agreed {
+			st.tap(n)
+			st.settled()
+		}
+	}
+	st.tap("next")
+	if s := st.settled(); s.Overlay == "ask" {
+		st.shoot("sign-missing")
+		st.tap("ok")
+	}
+	st.on(func() {
+		if !uitest.Sign(st.s.Root()) {
+			st.t.Error("no sheet to sign on")
+		}
+	})
+	st.shoot("sign")
+	st.tap("next")
+	st.until("done-saved")
+	st.shoot("done-saved")
+}
+
+// finish shows what comes after the case was saved.
+func (st *stage) finish() {
+	id := st.b.Drafts[len(st.b.Drafts)-1].ID
+	st.move(id, cases.Accepted, func(c *cases.Case) { c.Acceptance, c.AcceptedAt = "140830-20261123-000001", st.b.At })
+	st.until("done-accepted")
+	st.shoot("done-accepted")
+	st.tap("print")
+	st.until("ask")
+	st.shoot("printed")
+	st.tap("ok")
+	st.tap("next")
+	st.until("rate")
+	st.shoot("rate")
+	st.b.In = true
+	st.tap("next")
+	st.until("leave")
+	st.shoot("leave-card-in")
+	st.b.In = false
+	st.card(func(v *ui.CardView) { v.Phase = ui.CardWaiting })
+	st.shoot("leave")
+	st.tap("next")
+	st.until("home")
+}
+
+// move puts a case into a state and tells the screen.
+func (st *stage) move(id string, to cases.State, f func(c *cases.Case)) {
+	c := st.b.Cases[id]
+	c.State, c.UpdatedAt = to, st.b.At
+	if f != nil {
+		f(&c)
+	}
+	st.on(func() {
+		st.b.Cases[id] = c
+		st.b.EventsV[id] = append(st.b.EventsV[id], cases.Event{CaseID: id, At: st.b.At, State: to, Text: c.Note})
+	})
+	st.s.CaseChanged(c)
+	st.settled()
+}
+
+// goTo walks to the question of a field from wherever the form is.
+func (st *stage) goTo(field string) {
+	st.t.Helper()
 	for range 80 {
-		st.pass()
-		s := st.s.State()
-		if s.Page == "sign" {
-			break
+		s := st.settled()
+		if s.Page == "step-"+field {
+			return
 		}
 		if s.Overlay == "ask" {
 			st.tap("yes")
 			continue
 		}
-		if !seen[s.Page] {
-			seen[s.Page] = true
-			st.shoot(s.Page)
+		if s.Page == "review" || s.Page == "sign" {
+			st.t.Fatalf("no question %s", field)
 		}
-		if s.Page == "review" {
-			st.tap("next")
-			continue
-		}
-		st.answer(s)
-		st.pass()
-		if st.s.State().Page == s.Page {
-			st.tap("next")
-		}
+		st.sample()
+		st.tap("next")
 	}
-	s := st.until("sign")
-	for _, t := range s.Targets {
-		if len(t.Name) > 8 && t.Name[:8] == "consent." {
-			st.tap(t.Name)
-			st.pass()
+}
+
+// tourOddQuestions shows one page of every kind of question S01 and J01 do not
+// have: table, date, choices of several, regions, long text.
+func (st *stage) tourOddQuestions() {
+	st.insert()
+	st.on(func() { st.s.Go(st.nav().Service(st.b.Cat.Service("J11"))) })
+	st.until("notice")
+	st.shoot("notice-only-staff")
+	st.on(func() { st.s.Visit().Helper = clerk() })
+	st.open("J11")
+	st.goTo("family")
+	st.shoot("table-empty")
+	st.tap("row.add")
+	st.shoot("table-row")
+	for range 12 {
+		s := st.settled()
+		if !has(s, "row.next") {
+			break
 		}
+		if list := names(s, "choice."); len(list) > 0 {
+			st.tap(list[0])
+		} else if has(s, "key.1") {
+			st.keys("1")
+		} else if has(s, "key.a") {
+			st.tap("mode.latin")
+			st.shoot("table-text")
+			st.keys("li")
+		}
+		st.shoot("table-column")
+		st.tap("row.next")
 	}
-	st.on(func() { uitest.Sign(st.s.Root()) })
-	st.shoot("sign")
+	st.shoot("table-one-row")
+	st.open("J06")
+	st.goTo("appoint_date")
+	st.shoot("date")
+	st.tap("home")
+	st.until("ask")
+	st.shoot("give-up")
+	st.tap("leave")
+	st.until("home")
+
+	st.insert()
+	st.open("S03")
+	st.goTo("change_items")
+	st.shoot("several")
+	for _, n := range names(st.settled(), "choice.")[:2] {
+		st.tap(n)
+	}
+	st.shoot("several-chosen")
+	st.on(func() { st.s.Go(st.nav().Service(st.b.Cat.Service("S01"))) })
+	st.until("notice")
 	st.tap("next")
-	st.until("done-saved")
-	st.pass()
-	st.shoot("done-saved")
-	var id string
-	for k := range st.b.Cases {
-		id = k
+	st.goTo("aab301")
+	st.shoot("region")
+	if has(st.settled(), "region.other") {
+		st.tap("region.other")
 	}
-	c := st.b.Cases[id]
-	c.State, c.Acceptance, c.AcceptedAt = cases.Accepted, "140830-20261123-000001", st.b.At
-	st.b.Cases[id] = c
-	st.b.EventsV[id] = append(st.b.EventsV[id], cases.Event{CaseID: id, At: st.b.At, State: cases.Accepted})
-	st.s.CaseChanged(c)
-	st.until("done-accepted")
-	st.pass()
-	st.shoot("done-accepted")
+	for i := range 4 {
+		st.shoot("region-" + string(rune('0'+i)))
+		if !has(st.settled(), "region.up") {
+			break
+		}
+		st.tap("region.up")
+	}
+}
+
+// tourMaterial shows the page of a material in its states.
+func (st *stage) tourMaterial() {
+	st.insert()
+	st.open("S01")
+	toMaterial := func() string {
+		for range 80 {
+			s := st.settled()
+			if s.Overlay == "ask" {
+				st.tap(names(s, "")[0])
+				continue
+			}
+			if has(s, "take.scanner") || has(s, "defer") {
+				return s.Page
+			}
+			if s.Page == "sign" {
+				break
+			}
+			st.sample()
+			st.tap("next")
+		}
+		st.t.Fatal("no material")
+		return ""
+	}
+	toMaterial()
+	st.on(func() {
+		for k := range st.s.Visit().Draft.Shots {
+			delete(st.s.Visit().Draft.Shots, k)
+		}
+	})
+	st.shoot("material-empty")
+	st.b.TakeV = &ui.Shot{JPEG: []byte{1}, OK: false, Words: "有点模糊，请再拍一次", Source: "test"}
+	st.tap("take.scanner")
+	st.settled()
+	st.shoot("material-blurred")
+	st.b.TakeV = &ui.Shot{JPEG: []byte{1}, OK: true, Blank: true}
+	st.tap("retake")
+	st.settled()
+	st.shoot("material-blank")
+	st.b.TakeV = nil
+	st.tap("take.scanner")
+	st.settled()
+	st.shoot("material-taken")
+	st.b.TakeErr = &ui.Trouble{Code: "SC-03", Text: "扫描仪卡纸了", Remedy: "请打开盖子，把纸取出来，再扫一次"}
+	if has(st.settled(), "take.scanner") {
+		st.tap("take.scanner")
+		st.settled()
+		st.shoot("material-trouble")
+	}
+	st.b.TakeErr = nil
+	st.on(func() {
+		st.b.SourcesV = []ui.Source{{Kind: device.KindScanner, Name: "扫描仪", Health: device.Health{Kind: device.KindScanner, State: device.StateAbsent,
+			Cause: "没有找到扫描仪", Remedy: "请检查电源和数据线"}}}
+		d := st.s.Visit().Draft
+		d.Form.Update(func(c *form.Context) { c.Devices = st.b.Have() })
+		for k := range d.Shots {
+			delete(d.Shots, k)
+		}
+	})
+	st.tap("back")
+	st.settled()
 	st.tap("next")
-	st.until("rate")
-	st.shoot("rate")
-	st.pass()
+	st.settled()
+	st.shoot("material-no-scanner")
+	st.tap("defer")
+	st.fill()
+}
+
+// tourProgress shows the cases of a person in every state.
+func (st *stage) tourProgress() {
+	st.insert()
+	st.tap("progress")
+	st.until("progress")
+	st.shoot("progress-empty")
+	st.tap("back")
+	st.until("menu")
+	st.quiet = true
+	st.open("S05")
+	st.fill()
+	st.sign()
+	st.quiet = false
+	saved := st.b.Drafts[0]
+	for i, s := range cases.States {
+		id := saved.ID
+		if s != cases.Returned {
+			id = "case-" + string(s)
+		}
+		at := st.b.At.Add(-time.Duration(i) * 26 * time.Hour)
+		c := cases.Case{ID: id, Revision: 1, Service: "S05", ServiceName: st.b.Cat.Service("S05").Name, State: s, SavedAt: at, UpdatedAt: at}
+		if s != cases.Saved && s != cases.Attention {
+			c.Acceptance, c.DueDate = "140830-20261120-00012"+string(rune('0'+i)), "2026-11-27"
+		}
+		switch s {
+		case cases.Returned:
+			f := st.firstField("S05")
+			c.Mend = []cases.Mend{{Field: f.Name, Label: f.Label, Reason: "填的和户口簿上的不一样，请改成和户口簿一样"}}
+		case cases.Refused:
+			c.Note = "今年的缴费已经结束，请在明年 1 月以后再来办"
+		case cases.Finished:
+			c.Note = "已经改好，明年起按新的档次缴"
+		case cases.Saved, cases.Accepted, cases.Processing, cases.Withdrawn, cases.Attention:
+		}
+		st.b.Cases[id] = c
+		st.b.EventsV[id] = []cases.Event{{CaseID: id, At: at, State: cases.Saved, Text: "已保存，待上传"}}
+		if s != cases.Saved {
+			st.b.EventsV[id] = append(st.b.EventsV[id], cases.Event{CaseID: id, At: at.Add(time.Hour), State: cases.Accepted, Text: "县里给了受理编号"},
+				cases.Event{CaseID: id, At: at.Add(5 * time.Hour), State: s, Text: c.Note})
+		}
+	}
+	st.on(func() { st.s.Go(st.nav().Progress()) })
+	st.until("progress")
+	st.shoot("progress")
+	if has(st.settled(), "cases.next") {
+		st.tap("cases.next")
+		st.shoot("progress-more")
+	}
+	for _, s := range cases.States {
+		id := "case-" + string(s)
+		if s == cases.Returned {
+			id = saved.ID
+		}
+		st.on(func() { st.s.Go(st.nav().Progress()) })
+		st.until("progress")
+		for !has(st.settled(), "case."+id) {
+			st.tap("cases.next")
+		}
+		st.tap("case." + id)
+		st.until("case-" + string(s))
+		st.shoot("case-" + string(s))
+		if s == cases.Saved {
+			st.tap("withdraw")
+			st.until("ask")
+			st.shoot("withdraw")
+			st.tap("withdraw-no")
+		}
+	}
+	st.on(func() { st.s.Go(st.nav().Progress()) })
+	st.until("progress")
+	for !has(st.settled(), "case."+saved.ID) {
+		st.tap("cases.next")
+	}
+	st.tap("case." + saved.ID)
+	st.until("case-returned")
+	st.tap("next")
+	st.settled()
+	st.shoot("mend")
+	st.fill()
+	st.quiet = true
+	st.sign()
+	if d := st.b.Drafts[len(st.b.Drafts)-1]; d.ID != saved.ID || d.Revision != 2 {
+		st.t.Errorf("the mended case is %s revision %d", d.ID, d.Revision)
+	}
+}
+
+// firstField is a question of a service that a person answers.
+func (st *stage) firstField(id string) *catalog.Field {
+	list := st.b.Cat.Service(id).Fields
+	for i := range list {
+		if list[i].Type == catalog.Select {
+			return &list[i]
+		}
+	}
+	return &list[0]
+}
+
+// tourQuery shows records, their absence, and the public lists.
+func (st *stage) tourQuery() {
+	st.insert()
+	st.b.RecordsV = wire.RecordsOut{Title: "城乡居民养老保险缴费记录", Columns: []string{"年度", "缴费档次", "政府补贴", "到账日期"},
+		Summary: []wire.Pair{{Label: "累计缴费", Value: "12 年"}, {Label: "账户余额", Value: "8,436.20 元"}}, Note: "以县里的系统为准"}
+	for y := 2025; y > 2011; y-- {
+		st.b.RecordsV.Rows = append(st.b.RecordsV.Rows, []string{"2" + time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC).Format("2006")[1:] + " 年", "500 元", "60 元", "12 月 20 日"})
+	}
+	st.open("S07")
+	st.until("query")
+	st.shoot("query")
+	if has(st.settled(), "records.next") {
+		st.tap("records.next")
+		st.shoot("query-more")
+	}
+	st.b.RecordsV.Rows, st.b.RecordsV.Summary = nil, nil
+	st.open("S09")
+	st.until("query")
+	st.shoot("query-nothing")
+	st.b.RecordErr = &ui.Trouble{Code: "LN-01", Text: "现在连不上县里，查不了", Remedy: "过一会儿再查，或打 12333 问"}
+	st.open("S07")
+	st.until("query")
+	st.shoot("query-offline")
+	for _, id := range []string{"J02", "T01", "J07"} {
+		st.open(id)
+		s := st.settled()
+		if !strings.HasPrefix(s.Page, "listing-") {
+			st.t.Fatalf("%s shows %s", id, s.Page)
+		}
+		st.shoot(s.Page)
+		st.tap(names(s, "item.")[0])
+		st.until("item")
+		st.shoot(s.Page + "-detail")
+		st.tap("back")
+		st.until(s.Page)
+	}
+}
+
+// tourOverlays shows what can lie over a page.
+func (st *stage) tourOverlays() {
+	st.insert()
+	n := st.settled().Session
+	st.tap("help")
+	st.until("help")
+	st.shoot("help")
+	st.tap("help-close")
+	st.s.SessionEvent(session.Event{Kind: session.Asked, Session: n, Left: 30 * time.Second})
+	st.until("idle")
+	st.shoot("idle")
+	st.s.SessionEvent(session.Event{Kind: session.Continued, Session: n})
+	st.s.SessionEvent(session.Event{Kind: session.CoveredUp, Session: n, Left: 15 * time.Second})
+	st.until("cover")
+	st.shoot("cover")
+	st.s.SessionEvent(session.Event{Kind: session.Uncovered, Session: n})
+	st.until("menu")
+	st.b.RoomErr = &ui.Trouble{Code: "ST-02", Text: "机器里放不下新的办件了", Remedy: "查询和打印还能用。要办事，请按“呼叫帮办”，用纸表办"}
+	st.open("S05")
+	st.until("trouble")
+	st.shoot("trouble")
+	st.tap("ok")
+	st.b.RoomErr = nil
+	gate := make(chan struct{})
+	st.b.Gate = gate
+	st.tap("next")
+	st.until("busy")
+	st.shootNow("busy")
+	st.on(func() { st.b.At = st.b.At.Add(8 * time.Second) })
+	st.untilTarget("busy-help")
+	st.shootNow("busy-long")
+	close(gate)
+	st.settled()
+	st.on(func() { st.b.EndSession(session.Done) })
+	st.until("home")
+	st.s.SessionEvent(session.Event{Kind: session.CardLeft, First: true})
+	st.until("help")
+	st.shoot("card-left")
+	st.tap("card-left-ok")
+	st.on(func() {
+		st.b.PointV.Demo = true
+		st.b.LineV = ksync.LineState{Kind: ksync.LineDown, Text: "没有网络"}
+	})
+	st.s.PointChanged()
+	st.until("home")
+	st.shoot("home-demo-offline")
+	st.on(func() { st.b.PointV.Closed = "这台终端的登记被县里停用了" })
+	st.s.PointChanged()
+	st.until("closed")
+	st.shoot("closed")
+	st.on(func() { st.b.PointV.Closed, st.b.PointV.Enrolled = "", false })
+	st.s.PointChanged()
+	st.until("enrol")
+	st.shoot("enrol")
+	st.keys("abcdefghij234")
+	st.shoot("enrol-typed")
+}
+
+// tourDesk shows the clerk's pages.
+func (st *stage) tourDesk() {
+	st.quiet = true
+	st.insert()
+	st.open("S05")
+	st.fill()
+	st.sign()
+	st.tap("next")
+	st.tap("next")
+	st.card(func(v *ui.CardView) { v.Phase = ui.CardWaiting })
+	st.tap("next")
+	st.until("home")
+	st.quiet = false
+
+	st.tap("staff")
+	st.until("staff-door")
+	st.shoot("staff-door")
+	st.signIn("door.staff", "desk-home")
+	st.shoot("desk-home")
+	for i, d := range []string{"2026-11-20", "2026-11-23", "2026-11-30"} {
+		id := "case-" + d
+		st.b.Cases[id] = cases.Case{ID: id, Service: "S01", ServiceName: st.b.Cat.Service("S01").Name, State: cases.Accepted, SavedAt: st.b.At,
+			DueDate: d, Acceptance: "140830-20261120-00001" + string(rune('0'+i))}
+	}
+	st.tap("today")
+	st.until("desk-cases")
+	st.shoot("desk-cases")
+	st.tap("back")
+	st.b.ItemsV = []cases.Item{
+		{CaseID: "a", State: cases.QueueWaiting, SavedAt: st.b.At, Case: cases.Case{ServiceName: st.b.Cat.Service("S01").Name}},
+		{CaseID: "b", State: cases.QueueAttention, SavedAt: st.b.At, Attempts: 4, Reason: "县里说这个人今年已经办过", Case: cases.Case{ServiceName: st.b.Cat.Service("S16").Name}},
+	}
+	st.tap("queue")
+	st.until("desk-queue")
+	st.shoot("desk-queue")
+	st.tap("back")
+	st.tap("agent")
+	st.until("desk-who")
+	st.shoot("desk-who")
+	st.tap("who.typed")
+	st.until("desk-number")
+	st.keys("14083019560312002")
+	st.tap("next")
+	st.shoot("desk-number-wrong")
+	st.keys("4")
+	st.tap("next")
+	st.until("desk-name")
+	st.tap("next")
+	st.shoot("desk-name-empty")
+	st.tap("mode.latin")
+	st.keys("zhang")
+	st.shoot("desk-name")
+	st.tap("next")
+	st.until("desk-confirm")
+	st.shoot("desk-confirm")
+	st.tap("next")
+	st.until("menu")
+	st.shoot("desk-menu")
+	st.on(func() { st.s.Go(st.nav().Service(st.b.Cat.Service("S04"))) })
+	st.until("notice")
+	st.shoot("notice-no-agent")
+	st.open("S10")
+	st.fill()
+	st.sign()
+	st.tap("next")
 	st.tap("next")
 	st.until("leave")
-	st.shoot("leave")
+	st.shoot("desk-leave")
+	st.tap("next")
+	st.until("desk-home")
+	st.tap("sign-out")
+	st.until("home")
 }
 
-// answer gives one plausible answer to what is on the page.
-func (st *stage) answer(s ui.ScreenState) {
-	has := func(name string) bool {
-		for _, t := range s.Targets {
-			if t.Name == name && t.Enabled {
-				return true
+// signIn signs somebody in through a door, after a wrong PIN.
+func (st *stage) signIn(door, page string) {
+	st.tap(door)
+	st.until("sign-in-number")
+	st.keys("3")
+	st.tap("next")
+	st.shoot("sign-in-short")
+	st.keys("0830101")
+	st.shoot("sign-in-number")
+	st.tap("next")
+	st.until("sign-in-pin")
+	st.shoot("sign-in-pin")
+	st.keys("111111")
+	st.until("sign-in-number")
+	st.shoot("sign-in-wrong")
+	st.tap("next")
+	st.until("sign-in-pin")
+	st.keys("246810")
+	st.until(page)
+}
+
+// tourTech shows the technician's pages.
+func (st *stage) tourTech() {
+	st.tap("staff")
+	st.until("staff-door")
+	st.signIn("door.tech", "tech-home")
+	st.shoot("tech-home")
+	for _, p := range []string{"devices", "network", "queue", "log", "vault", "version"} {
+		st.tap(p)
+		st.until("tech-" + p)
+		st.shoot("tech-" + p)
+		for _, more := range []string{"devices.next", p + ".next"} {
+			for has(st.settled(), more) {
+				st.tap(more)
+				st.shoot("tech-" + p + "-more")
 			}
 		}
-		return false
-	}
-	for _, t := range s.Targets {
-		switch {
-		case s.Page == "step-is_student" && t.Name == "choice.2", s.Page == "step-other_pension" && t.Name == "choice.2":
-			st.tap(t.Name)
-			return
+		if p == "log" {
+			st.tap("verify")
+			st.until("ask")
+			st.shoot("tech-log-verified")
+			st.tap("ok")
+			st.settled()
 		}
+		st.tap("back")
+		st.until("tech-home")
 	}
-	if has("take.scanner") {
-		for range 2 {
-			st.tap("take.scanner")
-			st.pass()
-			st.pass()
-		}
-		st.shoot(s.Page + "-taken")
-		return
-	}
-	if s.Page == "step-is_student" || s.Page == "step-other_pension" {
-		return
-	}
-	if s.Page == "step-aac067" {
-		for _, k := range "13800138000" {
-			st.tap("key." + string(k))
-			st.pass()
-		}
-		return
-	}
-	if s.Page == "step-aae010" {
-		for _, k := range "6222021234567890128" {
-			st.tap("key." + string(k))
-			st.pass()
-		}
-		return
-	}
-	for _, t := range s.Targets {
-		if len(t.Name) > 7 && t.Name[:7] == "choice." && t.Enabled && t.Name != "choice.prev" && t.Name != "choice.next" {
-			st.tap(t.Name)
-			return
-		}
-	}
+	st.tap("enrol")
+	st.until("enrol")
+	st.shoot("tech-enrol")
+	st.tap("back")
+	st.tap("quit")
+	st.until("ask")
+	st.shoot("tech-quit")
 }
 
-func TestPictures(t *testing.T) {
-	for _, v := range []struct {
-		w, h float32
-		tag  string
-		look func(st *stage)
-	}{
-		{1920, 1080, "land", nil},
-	} {
-		t.Run(v.tag, func(t *testing.T) {
-			st := newStage(t, v.w, v.h, v.tag)
-			st.tour()
-		})
+// TestCardPhasesHaveWords: no state of a card is told in the words of another.
+func TestCardPhasesHaveWords(t *testing.T) {
+	st := newStage(t, landStd)
+	seen := map[string]resident.Claim{}
+	st.card(func(v *ui.CardView) { v.Phase = ui.CardReading })
+	for _, ph := range ui.CardPhases {
+		if ph == ui.CardRead {
+			continue
+		}
+		st.card(func(v *ui.CardView) { v.Phase = ph })
+		s := st.until("card-" + string(ph))
+		if slices.Contains(s.Texts, "这张卡的情况不明。") {
+			t.Errorf("phase %s has no words of its own", ph)
+		}
+		key := strings.Join(s.Texts, "")
+		if _, twice := seen[key]; twice {
+			t.Errorf("phase %s says what another one says", ph)
+		}
+		seen[key] = resident.Claim{}
 	}
 }
-
-var _ = staff.Clerk

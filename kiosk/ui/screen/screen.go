@@ -17,7 +17,7 @@ func Routes() *ui.Routes {
 		Home: front.Home, Menu: front.Menu, Card: front.Card, Category: front.Category, Guide: front.Guide,
 		Service: front.Service, Closed: front.Closed,
 		Fill: fill.Start, Leave: fill.Leave,
-		Query: mine.Query, Progress: mine.Progress, Listing: mine.Listing,
+		Query: mine.Query, Progress: mine.Progress, Listing: mine.Listing, Public: mine.Public,
 		StaffSignIn: desk.SignIn, StaffHome: desk.Home,
 		TechSignIn: tech.SignIn, TechHome: tech.Home, Enrol: tech.Enrol,
 	}

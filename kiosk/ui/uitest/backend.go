@@ -55,6 +55,13 @@ type Backend struct {
 	VerifyOut wire.VerifyClaimOut
 	RecordsV  wire.RecordsOut
 	RecordErr error
+	TakeV     *ui.Shot // what a capture gives, nil for a clear page
+	TakeErr   error
+	RoomErr   error
+	// Gate, if set, holds Room until it is closed.
+	Gate chan struct{}
+	// OnSession hears of the ends of sessions, as the shell does.
+	OnSession func(session.Event)
 
 	mu   sync.Mutex
 	sess session.Snapshot
@@ -145,7 +152,12 @@ func (b *Backend) Reread()               {}
 func (b *Backend) CardIn() bool          { return b.In }
 func (b *Backend) Leaving()              {}
 func (b *Backend) Browse() uint64        { return b.begin() }
-func (b *Backend) NextResident() uint64  { return b.begin() }
+
+// NextResident ends the session and begins another.
+func (b *Backend) NextResident() uint64 {
+	b.EndSession(session.Done)
+	return b.begin()
+}
 
 // BeginSession implements ui.Backend.
 func (b *Backend) BeginSession(c resident.Claim) uint64 {
@@ -157,10 +169,17 @@ func (b *Backend) BeginSession(c resident.Claim) uint64 {
 }
 
 // EndSession implements ui.Backend.
-func (b *Backend) EndSession(session.Reason) {
+func (b *Backend) EndSession(why session.Reason) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	was, n := b.sess.Phase, b.sess.Number
 	b.sess.Phase, b.sess.Resident = session.Nobody, nil
+	if b.Card.Phase == ui.CardRead { // a card lends its claim to one session
+		b.Card.Phase, b.Card.Claim = ui.CardWaiting, resident.Claim{}
+	}
+	b.mu.Unlock()
+	if was == session.Active && b.OnSession != nil {
+		b.OnSession(session.Event{Kind: session.Ended, Session: n, Reason: why})
+	}
 }
 
 // Verify implements ui.Backend.
@@ -174,7 +193,18 @@ func (b *Backend) Verify(_ context.Context, c resident.Claim) (resident.Claim, w
 // Cases.
 
 func (b *Backend) NewCaseID() (string, error) { return cases.NewID(rand.Reader) }
-func (b *Backend) Room(context.Context) error { return nil }
+
+// Room waits at the gate and gives RoomErr.
+func (b *Backend) Room(ctx context.Context) error {
+	if b.Gate != nil {
+		select {
+		case <-b.Gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return b.RoomErr
+}
 func (b *Backend) Prefill(context.Context, string, resident.Claim) (map[string]string, error) {
 	return nil, nil
 }
@@ -283,6 +313,14 @@ func sheet() image.Image {
 
 func (b *Backend) Sources() []ui.Source { return b.SourcesV }
 func (b *Backend) Take(context.Context, device.Kind) (ui.Shot, error) {
+	if b.TakeErr != nil {
+		return ui.Shot{}, b.TakeErr
+	}
+	if b.TakeV != nil {
+		s := *b.TakeV
+		s.Preview = sheet()
+		return s, nil
+	}
 	return ui.Shot{JPEG: []byte{1, 2, 3}, Preview: sheet(), OK: true, Source: "test"}, nil
 }
 

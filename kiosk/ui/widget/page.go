@@ -59,6 +59,15 @@ func Footer(look *theme.Look, o FooterOptions) *fyne.Container {
 	if o.Next != nil && room() < 0 {
 		o.Next.Wide(min(o.Next.wide, max(0, o.Next.MinSize().Width+room())))
 	}
+	var above fyne.CanvasObject
+	if look.Portrait && room() < 0 && len(o.Right) > 0 {
+		// A narrow window has the height for a second row.
+		above = Row(gap, append([]fyne.CanvasObject{Spring()}, o.Right...)...)
+		right = right[:0:0]
+		if o.Next != nil {
+			right = append(right, o.Next)
+		}
+	}
 	for _, b := range ways {
 		if room() < 0 {
 			b.SetIcon("")
@@ -79,9 +88,13 @@ func Footer(look *theme.Look, o FooterOptions) *fyne.Container {
 		y = look.MM(3)
 	}
 	line := &canvas.Rectangle{FillColor: c.Line}
+	rows := fyne.CanvasObject(Row(gap, parts...))
+	if above != nil {
+		rows = Column(gap, above, rows)
+	}
 	return Column(0,
 		Fixed(1, look.Stroke(), line),
-		Over(&canvas.Rectangle{FillColor: c.Card}, Pad(look.Margin(), y, Row(gap, parts...))))
+		Over(&canvas.Rectangle{FillColor: c.Card}, Pad(look.Margin(), y, rows)))
 }
 
 // Heading is the question of a page, a hint below it and 再听一遍.
@@ -111,6 +124,19 @@ func NewHeading(look *theme.Look, title, hint string, onAgain func()) *Heading {
 	}
 	h.wrap(Column(look.MM(2), MiddleRow(look.Gap(), first...), h.hint))
 	h.ExtendBaseWidget(h)
+	return h
+}
+
+// Warn puts what is wrong in place of the hint, so that nothing moves and pads
+// keep their height; "" changes nothing.
+func (h *Heading) Warn(text string) *Heading {
+	if text == "" {
+		return h
+	}
+	c := h.look.C()
+	col := h.kids[0].(*fyne.Container)
+	size := h.look.Body() * 1.05
+	col.Objects[1] = MiddleRow(h.look.MM(3), Icon(h.look, "warn", c.Warn, size*1.1), Fill(NewText(h.look, text).Sized(size).Bold().Coloured(c.Warn)))
 	return h
 }
 

@@ -59,7 +59,7 @@ func (p *done) View(c *ui.Ctx) ui.View {
 		body = widget.Split(l, 0.34, left, pic)
 	}
 	return ui.View{
-		ID: "done-" + string(p.c.State), Title: p.c.ServiceName, Say: say, Body: body,
+		ID: "done-" + string(p.c.State), Title: c.ShortName(p.c), Say: say, Body: body,
 		Next: &ui.Action{Name: "next", Label: "办完了", Do: func() { c.Go(&rate{id: p.c.ID}) }},
 		Extra: []ui.Action{
 			{Name: "again", Label: "再办一件", Do: func() { c.Go(c.Nav.Menu()) }},

@@ -3,6 +3,7 @@ package fill
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"fyne.io/fyne/v2"
 
@@ -11,6 +12,7 @@ import (
 	"cunban/kiosk/form"
 	"cunban/kiosk/oplog"
 	"cunban/kiosk/ui"
+	"cunban/kiosk/ui/theme"
 	"cunban/kiosk/ui/widget"
 )
 
@@ -46,11 +48,21 @@ func (r *review) next(c *ui.Ctx) {
 	d := c.Visit.Draft
 	for _, p := range d.Form.StepProblems() {
 		if !p.Warn {
-			c.Go(&step{key: p.Field, only: true, problem: p.Text})
+			mendProblem(c, p)
 			return
 		}
 	}
 	c.Go(&sign{})
+}
+
+// mendProblem goes to the page on which a problem can be mended; what has no
+// page is said.
+func mendProblem(c *ui.Ctx, p form.Problem) {
+	if _, ok := c.Visit.Draft.Form.StepFor(p.Field); !ok {
+		c.Tell("还不能提交", p.Text)
+		return
+	}
+	c.Go(&step{key: p.Field, only: true, problem: p.Text})
 }
 
 // sign takes the consents and the signature. In assisted modes the resident
@@ -58,6 +70,8 @@ func (r *review) next(c *ui.Ctx) {
 type sign struct {
 	agreed map[string]bool
 	pad    *widget.Signature
+	look   *theme.Look // of pad
+	saving bool
 }
 
 // View implements ui.Page.
@@ -83,18 +97,17 @@ func (s *sign) View(c *ui.Ctx) ui.View {
 		title = "请本人看过，亲手签名"
 		say = "请办事的本人看一看，点“我同意”，再亲手签名"
 	}
-	parts := []fyne.CanvasObject{widget.NewHeading(l, title, "用手指在框里写名字。写不好，点“重写”。", func() { c.Say(say) })}
+	parts := []fyne.CanvasObject{widget.NewHeading(l, title, "用手指在框里写名字。写不好，点“重新写”。", func() { c.Say(say) })}
 	parts = append(parts, rows...)
 	if d.Form.SignatureField() != nil {
-		old := s.pad
-		s.pad = widget.NewSignature(l, "在这里签名", func(bool) {})
-		if old != nil {
-			for _, st := range old.Sheet().Points() {
-				s.pad.Draw(st)
+		if s.pad == nil || s.look != l {
+			// Another text size: the sheet has another size, so it is signed anew.
+			if s.pad != nil {
+				s.pad.Wipe()
 			}
-			old.Wipe()
-		} else {
-			c.Visit.OnWipe(func() { s.pad.Wipe() })
+			s.pad, s.look = widget.NewSignature(l, "在这里签名", func(bool) {}), l
+			pad := s.pad
+			c.Visit.OnWipe(func() { pad.Wipe() })
 		}
 		parts = append(parts, widget.Fill(s.pad))
 	} else {
@@ -131,6 +144,9 @@ func trimAgree(s string) string {
 // submit seals and saves. It says 已保存 only after the disk has it.
 func (s *sign) submit(c *ui.Ctx) {
 	d := c.Visit.Draft
+	if s.saving {
+		return // once is enough
+	}
 	s.keep(c)
 	if f := d.Form.NoticeConsent(); f != nil {
 		d.Form.Set(f.Name, form.Value{Text: "1", Source: catalog.FromUser}) // the notice page came before
@@ -154,7 +170,7 @@ func (s *sign) submit(c *ui.Ctx) {
 				c.Tell("还没有点“我同意”", p.Text)
 				return
 			}
-			c.Go(&step{key: p.Field, only: true, problem: p.Text})
+			mendProblem(c, p)
 			return
 		}
 	}
@@ -167,22 +183,36 @@ func (s *sign) submit(c *ui.Ctx) {
 	draft := cases.Draft{
 		ID: d.CaseID, Revision: d.Revision, Service: d.Service.ID, ServiceName: d.Service.Name,
 		Catalogue: c.B.Catalogue().Version, LimitDays: d.Service.LimitDays, Claim: c.Visit.Claim, Answers: answers,
-		Signature: d.Signature, Outstanding: d.Form.Outstanding(), Region: point.Region, Village: point.Village,
+		Signature: slices.Clone(d.Signature), Outstanding: d.Form.Outstanding(), Region: point.Region, Village: point.Village,
 		StartedAt: d.StartedAt, Mode: mode(c), Confirmed: true, Actor: c.Visit.Actor(point.Demo), Scans: scans(d),
 	}
 	got := received(d)
 	if c.Visit.Helper != nil {
 		go c.B.Note(context.Background(), oplog.AssistConfirm, oplog.OK, d.CaseID, nil)
 	}
+	s.saving = true
 	ui.Do(c, "正在保存", func(ctx context.Context) (cases.Case, error) {
-		// The page may be left, the case must not: saving ignores the page's end.
+		// The page may be left, the case must not: saving ignores the page's end,
+		// and has its own copy of what the end of the visit wipes.
+		defer wipeDraft(&draft)
 		return c.B.Submit(context.WithoutCancel(ctx), draft)
 	}, func(saved cases.Case) {
-		clear(draft.Answers)
 		d.Wipe()
 		c.Visit.Draft = nil
 		c.Go(&done{c: saved, got: got})
-	}, nil)
+	}, func(error) bool {
+		s.saving = false
+		return false
+	})
+}
+
+// wipeDraft zeroes what was handed to the store.
+func wipeDraft(d *cases.Draft) {
+	clear(d.Answers)
+	clear(d.Signature)
+	for _, s := range d.Scans {
+		clear(s.Data)
+	}
 }
 
 func mode(c *ui.Ctx) cases.Mode {
@@ -200,7 +230,7 @@ func scans(d *ui.Draft) []cases.Scan {
 	var out []cases.Scan
 	for _, key := range shotKeys(d) {
 		for i, s := range d.Shots[key] {
-			out = append(out, cases.Scan{Material: key, Page: i + 1, MIME: "image/jpeg", Data: s.JPEG})
+			out = append(out, cases.Scan{Material: key, Page: i + 1, MIME: "image/jpeg", Data: slices.Clone(s.JPEG)})
 		}
 	}
 	return out

@@ -102,11 +102,21 @@ func (p *step) View(c *ui.Ctx) ui.View {
 			say = s.Title + "。" + hint
 		}
 	}
-	body, extra := p.body(c, s)
-	parts := []fyne.CanvasObject{widget.NewHeading(l, s.Title, hint, func() { c.Say(say) })}
-	if p.problem != "" && s.Kind != form.StepMaterial {
-		parts = append(parts, widget.NewBanner(l, widget.Warn, p.problem, nil))
+	title := s.Title
+	if col := p.column(s); col != nil {
+		// A row of a table is asked column by column.
+		title, hint = col.Ask, s.Title
+		if title == "" {
+			title = col.Label
+		}
+		say = title
 	}
+	body, extra := p.body(c, s)
+	head := widget.NewHeading(l, title, hint, func() { c.Say(say) })
+	if s.Kind != form.StepMaterial {
+		head.Warn(p.problem)
+	}
+	parts := []fyne.CanvasObject{head}
 	if s.Blocked != "" && s.Kind != form.StepMaterial {
 		parts = append(parts, widget.NewBanner(l, widget.Info, s.Blocked, nil))
 	}
@@ -125,6 +135,9 @@ func (p *step) View(c *ui.Ctx) ui.View {
 	}
 	if p.only {
 		v.Step, v.Steps = 0, 0
+	}
+	if p.column(s) != nil {
+		v.Next, v.Back = nil, func() { p.columnBack(c) }
 	}
 	return v
 }

@@ -55,16 +55,31 @@ func rowText(f *catalog.Field, r map[string]string) string {
 	return strings.Join(parts, "，")
 }
 
+// column is the column of the row being filled, nil if none is.
+func (p *step) column(s form.Step) *catalog.Field {
+	if p.row == nil || len(s.Fields) == 0 || s.Fields[0].Type != catalog.Table || p.col >= len(s.Fields[0].Rules.Columns) {
+		return nil
+	}
+	return &s.Fields[0].Rules.Columns[p.col]
+}
+
+// columnBack goes to the column before; before the first the row is given up.
+func (p *step) columnBack(c *ui.Ctx) {
+	p.problem = ""
+	if p.col > 0 {
+		p.col--
+	} else {
+		p.row = nil
+	}
+	c.Redraw()
+}
+
 // columnBody asks one column of the row being filled, with the same page as a
-// field of that type has.
+// field of that type has. The ways on stand in the footer, where 下一步 stands
+// else.
 func (p *step) columnBody(c *ui.Ctx, f *catalog.Field, v form.Value) (fyne.CanvasObject, []ui.Action) {
-	l := c.Look
 	cols := f.Rules.Columns
 	col := &cols[p.col]
-	ask := col.Ask
-	if ask == "" {
-		ask = col.Label
-	}
 	set := func(t string) { p.row[col.Name] = t }
 	var body fyne.CanvasObject
 	switch {
@@ -82,10 +97,11 @@ func (p *step) columnBody(c *ui.Ctx, f *catalog.Field, v form.Value) (fyne.Canva
 	if p.col == len(cols)-1 {
 		label = "这一行填好了"
 	}
-	next := widget.NewButton(l, "row.next", label, widget.Secondary, func() {
+	next := func() {
 		if col.Required && strings.TrimSpace(p.row[col.Name]) == "" {
 			p.problem = "还没有填：" + col.Label
 			c.Redraw()
+			c.Say(p.problem)
 			return
 		}
 		p.problem = ""
@@ -96,8 +112,9 @@ func (p *step) columnBody(c *ui.Ctx, f *catalog.Field, v form.Value) (fyne.Canva
 			p.row = nil
 		}
 		c.Redraw()
-	}).Big()
-	cancel := widget.NewButton(l, "row.cancel", "这行不要了", widget.Plain, func() { p.row, p.problem = nil, ""; c.Redraw() }).Big()
-	return widget.Column(l.Gap(), widget.NewText(l, ask).Bold().Sized(l.Head()), widget.Fill(body),
-		widget.Row(l.Gap(), cancel, widget.Spring(), next)), nil
+	}
+	return body, []ui.Action{
+		{Name: "row.cancel", Label: "这行不要了", Do: func() { p.row, p.problem = nil, ""; c.Redraw() }},
+		{Name: "row.next", Label: label, Icon: "next", Do: next},
+	}
 }

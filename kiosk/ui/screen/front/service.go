@@ -195,8 +195,11 @@ func (p *notice) View(c *ui.Ctx) ui.View {
 		label = "开始查询"
 	}
 	v.Next = &ui.Action{Name: "next", Label: label, Do: func() { p.begin(c) }}
-	if !s.Self && c.Visit.Helper == nil {
+	switch {
+	case !s.Self && c.Visit.Helper == nil:
 		v.Next.Disabled = "要帮办员一起办"
+	case s.Kind != catalog.Ask && !s.AgentOK && c.Visit.Mode == cases.ModeAgent:
+		v.Next.Disabled = "要本人来，不能代办"
 	}
 	return v
 }
@@ -262,7 +265,7 @@ func printNotice(c *ui.Ctx, s *catalog.Service) {
 
 // begin goes from the notice to the form or the query, by way of the card.
 func (p *notice) begin(c *ui.Ctx) {
-	if !c.Visit.Known() {
+	if !c.Visit.Known() && !(p.svc.Kind == catalog.Ask && c.Nav.Public(p.svc)) {
 		c.Go(c.Nav.Card("办这件事要先读卡。", func(c *ui.Ctx) { p.start(c) }))
 		return
 	}
@@ -311,6 +314,10 @@ func Begin(c *ui.Ctx, svc *catalog.Service, m *Mended) {
 			d.CaseID, d.Revision, d.Mend = m.CaseID, m.Revision, m.Mend
 			if d.Form, err = form.Load(svc, c.B.Catalogue(), fc, m.Answers, m.Fields); err != nil {
 				return nil, fmt.Errorf("open the returned form: %w", err)
+			}
+			// What was agreed to is agreed to again: the form is not the same.
+			for _, f := range d.Form.Consents() {
+				d.Form.Set(f.Name, form.Value{Text: "0", Source: catalog.FromUser})
 			}
 			return d, nil
 		}

@@ -19,6 +19,12 @@ import (
 // lists are the query services that show a public list instead of records.
 var lists = map[string]wire.Kind{"J02": wire.KindJob, "J07": wire.KindPolicy, "T01": wire.KindCourse}
 
+// Public reports whether a query service shows a public list.
+func Public(svc *catalog.Service) bool {
+	_, ok := lists[svc.ID]
+	return ok
+}
+
 // Listing is a public list: jobs, courses, policies. svc may be nil.
 func Listing(kind wire.Kind, svc *catalog.Service) ui.Page { return &board{kind: kind, svc: svc} }
 

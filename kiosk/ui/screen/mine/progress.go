@@ -189,7 +189,7 @@ func (p *timeline) View(c *ui.Ctx) ui.View {
 		left = append(left, widget.Card(l, widget.PairColumn(l, "case", pairs)))
 	}
 	v := ui.View{
-		ID: "case-" + string(k.State), Title: k.ServiceName, Back: func() { c.Go(Progress()) },
+		ID: "case-" + string(k.State), Title: c.ShortName(k), Back: func() { c.Go(Progress()) },
 		Body:  widget.Split(l, 0.42, widget.Card(l, widget.NewTimeline(l, "way", moments)), widget.Column(l.Gap(), left...)),
 		Extra: []ui.Action{{Name: "print", Label: "打印进度单", Icon: "printer", Do: func() { p.print(c) }}},
 		OnCase: func(n cases.Case) {

@@ -67,7 +67,7 @@ func (p *enrol) View(c *ui.Ctx) ui.View {
 			}
 		}),
 		widget.NewButton(l, "key.clear", "清空", widget.FnKey, func() { p.code = ""; c.Redraw() }))
-	cols := 9
+	cols := 12
 	if l.Portrait {
 		cols = 6
 	}
