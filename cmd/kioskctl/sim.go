@@ -95,13 +95,19 @@ func simulate(ctx context.Context, args []string, out, errs io.Writer) int {
 }
 
 // scannerConf switches SANE's test backend on and off in a configuration
-// folder: what a plugged scanner is to the program.
+// folder: what a plugged scanner is to the program. SANE opens a backend by its
+// name even when it is not listed, so that one which is unplugged also breaks
+// off every scan, as a pulled plug does.
 func scannerConf(dir string, plugged bool) error {
-	text := "# written by the simulator\n"
+	const head = "# written by the simulator\n"
+	list, how := head, head+"number_of_devices 1\n"
 	if plugged {
-		text += "test\n"
+		list += "test\n"
+	} else {
+		how += "read-status-code \"SANE_STATUS_IO_ERROR\"\nread-delay true\nread-delay-duration 200000\n"
 	}
-	return os.WriteFile(filepath.Join(dir, "dll.conf"), []byte(text), 0o644)
+	return errors.Join(os.WriteFile(filepath.Join(dir, "dll.conf"), []byte(list), 0o644),
+		os.WriteFile(filepath.Join(dir, "test.conf"), []byte(how), 0o644))
 }
 
 func simServe(ctx context.Context, args []string, out, errs io.Writer) int {

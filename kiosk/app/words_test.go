@@ -31,3 +31,12 @@ func words(t testing.TB, err error, code, text string) {
 		}
 	}
 }
+
+// remedy is what an error tells people to do.
+func remedy(err error) string {
+	var tr *ui.Trouble
+	if !errors.As(err, &tr) {
+		return ""
+	}
+	return tr.Remedy
+}
