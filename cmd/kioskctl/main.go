@@ -7,7 +7,7 @@
 //	kioskctl devices [--config FILE] [--json]
 //	kioskctl log verify [--config FILE] [--json]
 //	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--json]
-//	kioskctl log export [--config FILE] [--out FILE] [--json]
+//	kioskctl log export [--config FILE] [--out FILE] [--json]   FILE must not be there
 //	kioskctl stop    [--config FILE]
 //	kioskctl sim serve --dir DIR …
 //	kioskctl sim VERB [ARG] --dir DIR
@@ -25,11 +25,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"cunban/kiosk/app"
 	"cunban/kiosk/app/config"
 	"cunban/kiosk/app/control"
+	"cunban/kiosk/ui"
 )
 
 // version is set by the build: -ldflags "-X main.version=…".
@@ -41,6 +43,8 @@ const (
 	exitFailed     = 1
 	exitUsage      = 2
 	exitNotRunning = 3
+
+	exitHelp = -1 // inside only: help was asked for and given; 0 outside
 )
 
 func main() {
@@ -63,6 +67,10 @@ Flags: --config FILE (default /etc/cunban/kiosk.yaml), --json
 `
 
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	return max(dispatch(ctx, args, out, errs), exitOK)
+}
+
+func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(errs, usage)
 		return exitUsage
@@ -117,7 +125,9 @@ func (c *command) flags(name string, args []string, more func(*flag.FlagSet)) in
 	if more != nil {
 		more(fs)
 	}
-	if err := fs.Parse(args); err != nil {
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitHelp
+	} else if err != nil {
 		return exitUsage
 	}
 	if fs.NArg() > 0 {
@@ -146,11 +156,7 @@ func (c *command) ask(args []string, do string, show func(json.RawMessage) int) 
 	if code := c.load(); code != exitOK {
 		return code
 	}
-	var raw json.RawMessage
-	err := control.Call(c.ctx, control.Path(c.cfg.Data), do, nil, &raw)
-	if errors.Is(err, control.ErrNotRunning) && do != "quit" {
-		raw, err = app.Offline(c.ctx, c.cfg, version, do)
-	}
+	raw, err := c.question(do)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -160,7 +166,23 @@ func (c *command) ask(args []string, do string, show func(json.RawMessage) int) 
 	return show(raw)
 }
 
+// question asks the running terminal, or the vault itself when none runs.
+func (c *command) question(do string) (json.RawMessage, error) {
+	var raw json.RawMessage
+	err := control.Call(c.ctx, control.Path(c.cfg.Data), do, nil, &raw)
+	if errors.Is(err, control.ErrNotRunning) && do != "quit" {
+		return app.Offline(c.ctx, c.cfg, version, do)
+	}
+	return raw, err
+}
+
+// fail says what went wrong: plain words and what to do where there are any,
+// then the cause.
 func (c *command) fail(err error) int {
+	var t *ui.Trouble
+	if errors.As(err, &t) {
+		fmt.Fprintf(c.errs, "%s：%s。%s。\n", t.Code, t.Text, strings.TrimSuffix(t.Remedy, "。"))
+	}
 	fmt.Fprintln(c.errs, "kioskctl:", err)
 	if errors.Is(err, control.ErrNotRunning) {
 		return exitNotRunning

@@ -10,7 +10,6 @@ import (
 
 	"cunban/device"
 	"cunban/kiosk/app"
-	"cunban/kiosk/app/control"
 	"cunban/kiosk/oplog"
 	"cunban/kiosk/seal"
 	"cunban/kiosk/ui"
@@ -96,7 +95,7 @@ func (c *command) logVerify(args []string) int {
 		return code
 	}
 	var k ui.LogCheck
-	raw, err := c.live("log-verify")
+	raw, err := c.question("log-verify")
 	if err != nil {
 		return c.fail(err)
 	}
@@ -117,19 +116,6 @@ func (c *command) logVerify(args []string) int {
 		return exitFailed
 	}
 	return exitOK
-}
-
-// live asks the running terminal, or opens the vault when none runs.
-func (c *command) live(do string) (json.RawMessage, error) {
-	var raw json.RawMessage
-	err := control.Call(c.ctx, control.Path(c.cfg.Data), do, nil, &raw)
-	if err == nil {
-		return raw, nil
-	}
-	if off, err2 := app.Offline(c.ctx, c.cfg, version, do); err2 == nil {
-		return off, nil
-	}
-	return nil, err
 }
 
 func (c *command) verifyFile(file, key, county string) int {
@@ -161,14 +147,45 @@ func (c *command) verifyFile(file, key, county string) int {
 	}
 	defer func() { _ = f.Close() }()
 	r, err := oplog.VerifyExport(f, k)
-	if err != nil {
+	bad := oplog.AsBad(err)
+	if err != nil && bad == nil {
+		fmt.Fprintln(c.errs, "这不是村办导出的操作日志，或文件坏了。")
 		return c.fail(err)
 	}
-	if c.json {
-		return c.print(r)
+	got := fileCheck{OK: bad == nil, Report: r}
+	if bad != nil {
+		got.Words, got.Detail, got.Record = bad.Text()+"请马上报告县里。", err.Error(), &bad.Seq
+	} else {
+		got.Words = fmt.Sprintf("日志完整，%d 条记录都对得上，%d 个检查点的签名都对。", r.Records, r.Checkpoints)
+		if r.Countersigned >= 0 {
+			got.Words += fmt.Sprintf("县里已会签到第 %d 条。", r.Countersigned)
+		}
 	}
-	fmt.Fprintf(c.out, "whole: %d records, %d checkpoints, countersigned %d, root %x\n", r.Records, r.Checkpoints, r.Countersigned, r.Root)
+	if c.json {
+		if code := c.print(got); code != exitOK {
+			return code
+		}
+	} else {
+		fmt.Fprintln(c.out, got.Words)
+		if bad != nil {
+			fmt.Fprintln(c.out, got.Detail)
+		} else {
+			fmt.Fprintf(c.out, "whole: %s, %d records, %d checkpoints, countersigned %d, root %x\n", r.Origin, r.Records, r.Checkpoints, r.Countersigned, r.Root)
+		}
+	}
+	if bad != nil {
+		return exitFailed
+	}
 	return exitOK
+}
+
+// fileCheck is the outcome of checking an exported log.
+type fileCheck struct {
+	OK     bool   `json:"ok"`
+	Words  string `json:"words"` // plain Chinese
+	Detail string `json:"detail,omitempty"`
+	Record *int64 `json:"record,omitempty"` // the first bad one
+	oplog.Report
 }
 
 // logExport writes the log to a file.
@@ -182,7 +199,14 @@ func (c *command) logExport(args []string) int {
 	if code := c.load(); code != exitOK {
 		return code
 	}
-	raw, err := c.live("log-export")
+	if out != "" {
+		for _, f := range []string{out, out + app.KeySuffix} {
+			if _, err := os.Lstat(f); err == nil {
+				return c.fail(fmt.Errorf("%s is there already", f))
+			}
+		}
+	}
+	raw, err := c.question("log-export")
 	if err != nil {
 		return c.fail(err)
 	}
@@ -191,12 +215,12 @@ func (c *command) logExport(args []string) int {
 		return c.fail(err)
 	}
 	if out != "" {
-		for _, f := range [][2]string{{a.Path, out}, {a.Key, out + ".pem"}} {
+		for _, f := range [][2]string{{a.Path, out}, {a.Key, out + app.KeySuffix}} {
 			if err := move(f[0], f[1]); err != nil {
 				return c.fail(err)
 			}
 		}
-		a.Path, a.Key = out, out+".pem"
+		a.Path, a.Key = out, out+app.KeySuffix
 	}
 	if c.json {
 		return c.print(map[string]string{"path": a.Path, "key": a.Key})

@@ -28,9 +28,13 @@ verbs: insert CARD, remove, tear N, id-put CARD, id-lift, reader-unplug [card|id
 
 // simulate runs the simulator or moves a running one.
 func simulate(ctx context.Context, args []string, out, errs io.Writer) int {
-	if len(args) == 0 || args[0] == "help" {
+	if len(args) == 0 {
 		fmt.Fprint(errs, simUsage)
 		return exitUsage
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		fmt.Fprint(out, simUsage)
+		return exitOK
 	}
 	if args[0] == "serve" {
 		return simServe(ctx, args[1:], out, errs)
@@ -49,13 +53,16 @@ func simulate(ctx context.Context, args []string, out, errs io.Writer) int {
 	fs.SetOutput(errs)
 	dir := fs.String("dir", "", "folder of the simulator")
 	asJSON := fs.Bool("json", false, "JSON on standard output")
-	if err := fs.Parse(rest); err != nil {
+	if err := fs.Parse(rest); errors.Is(err, flag.ErrHelp) {
+		return exitHelp
+	} else if err != nil {
 		return exitUsage
 	}
-	if arg == "" {
-		arg = fs.Arg(0)
+	extra := fs.Args()
+	if arg == "" && len(extra) > 0 {
+		arg, extra = extra[0], extra[1:]
 	}
-	if *dir == "" {
+	if *dir == "" || len(extra) > 0 {
 		fmt.Fprint(errs, simUsage)
 		return exitUsage
 	}
@@ -119,10 +126,12 @@ func simServe(ctx context.Context, args []string, out, errs io.Writer) int {
 	printer := fs.String("printer", "", "address of the simulated printer, such as 127.0.0.1:8631")
 	listen := fs.String("line", "", "address of the line that can be cut")
 	target := fs.String("target", "", "where the line leads")
-	if err := fs.Parse(args); err != nil {
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitHelp
+	} else if err != nil {
 		return exitUsage
 	}
-	if *dir == "" || (*listen == "") != (*target == "") {
+	if fs.NArg() > 0 || *dir == "" || (*listen == "") != (*target == "") {
 		fmt.Fprint(errs, simUsage)
 		return exitUsage
 	}

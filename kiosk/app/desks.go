@@ -175,14 +175,21 @@ func (a *App) SelfTestAll(ctx context.Context) []device.Health {
 // VerifyLog implements ui.Backend.
 func (a *App) VerifyLog(ctx context.Context, progress func(done, total int64)) (ui.LogCheck, error) {
 	r, err := a.vault.LogVerify(ctx, progress)
-	c := ui.LogCheck{OK: r.Bad == nil && err == nil, Records: r.Records, Took: r.Took, Words: fmt.Sprintf("日志完整，%d 条记录都对得上", r.Records)}
-	if r.Bad != nil {
-		c.Words = fmt.Sprintf("第 %d 条记录被改动过，请马上报告县里", r.Bad.Seq)
+	c := ui.LogCheck{Records: r.Records, Took: r.Took}
+	switch {
+	case r.Bad != nil:
+		c.Words = also(r.Bad.Text(), "请马上报告县里")
 		c.Detail = r.Bad.Error()
 		return c, nil
+	case err != nil:
+		return c, plain("LG-01", "日志没有核对完", "请再试一次；还不行就联系县里技术员", err)
 	}
-	return c, storeTrouble(err)
+	c.OK, c.Words = true, fmt.Sprintf("日志完整，%d 条记录都对得上", r.Records)
+	return c, nil
 }
+
+// KeySuffix follows the name of an exported log in that of its key.
+const KeySuffix = ".pem"
 
 // exportDir is where logs are exported to, in the data folder.
 const exportDir = "export"
@@ -193,21 +200,19 @@ func (a *App) ExportLog(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", plain("ST-09", "导出没有成功", "请检查磁盘", err)
 	}
-	path := filepath.Join(dir, "oplog-"+a.Now().UTC().Format("20060102-150405")+".txt")
+	path := filepath.Join(dir, "oplog-"+a.Now().UTC().Format("20060102-150405.000")+".txt")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", plain("ST-09", "导出没有成功", "请检查磁盘", err)
 	}
-	if err := a.vault.LogExport(ctx, f); err != nil {
-		_ = f.Close()
-		return "", storeTrouble(err)
+	err = errors.Join(a.vault.LogExport(ctx, f), f.Close())
+	if err == nil {
+		// The key that a stranger needs goes beside it.
+		err = os.WriteFile(path+KeySuffix, a.vault.PublicKey().PEM(), 0o600)
 	}
-	if err := f.Close(); err != nil {
-		return "", plain("ST-09", "导出没有成功", "请检查磁盘", err)
-	}
-	// The key that a stranger needs goes beside it.
-	if err := os.WriteFile(path+".pem", a.vault.PublicKey().PEM(), 0o600); err != nil {
-		return "", plain("ST-09", "导出没有成功", "请检查磁盘", err)
+	if err != nil {
+		// Half an export would be taken for a log that was cut.
+		return "", plain("ST-09", "导出没有成功", "请检查磁盘", errors.Join(err, os.Remove(path)))
 	}
 	return path, nil
 }

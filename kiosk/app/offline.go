@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"cunban/device"
@@ -16,12 +17,22 @@ import (
 	"cunban/sync"
 )
 
+// ErrNoVault means that no terminal ever ran on the data folder.
+var ErrNoVault = errors.New("no vault there")
+
 // Offline answers a question of kioskctl from the vault alone, when no terminal
 // runs. Devices are not asked: their drivers belong to a running program.
 func Offline(ctx context.Context, c config.Config, version, do string) (_ json.RawMessage, err error) {
 	sources, err := keySources(c.Keys)
 	if err != nil {
 		return nil, err
+	}
+	// A question must not make a vault, nor a key for one.
+	switch there, err := os.ReadDir(vaultDir(c)); {
+	case errors.Is(err, os.ErrNotExist), err == nil && len(there) == 0:
+		return nil, plain("VT-07", "这里还没有数据，终端没有运行过", "请检查配置文件里的 data，或先启动终端", fmt.Errorf("%w: nothing in %s", ErrNoVault, vaultDir(c)))
+	case err != nil:
+		return nil, vaultTrouble(err)
 	}
 	v, err := vault.Open(ctx, vault.Options{Dir: vaultDir(c), Keys: sources, Version: version})
 	if err != nil {
@@ -69,5 +80,5 @@ type Exported struct {
 
 func (a *App) exported(ctx context.Context) (Exported, error) {
 	path, err := a.ExportLog(ctx)
-	return Exported{Path: path, Key: path + ".pem"}, err
+	return Exported{Path: path, Key: path + KeySuffix}, err
 }

@@ -150,7 +150,12 @@ func Parse(b []byte, name string) (Config, error) {
 	if err := c.check(name, f); err != nil {
 		return Config{}, err
 	}
-	dir := filepath.Dir(name)
+	// Absolute, because names of files go to other programs (kioskctl, scanimage)
+	// that may work elsewhere.
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", name, err)
+	}
 	for _, p := range []*string{&c.Data, &c.Devices.PageFolder, &c.Devices.SaneConfig} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -45,4 +46,17 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("data: d\nkeys:\n  - kind: file\n"))
 	f.Add([]byte("a: &x [*x]\n"))
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = Parse(b, "k.yaml") })
+}
+
+// TestPathsAreAbsolute: their names go to programs that may work elsewhere.
+func TestPathsAreAbsolute(t *testing.T) {
+	c, err := Parse([]byte("data: d\ndevices:\n  page_folder: p\n"), "k.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{c.Data, c.Devices.PageFolder, c.Keys[0].Path} {
+		if !filepath.IsAbs(p) {
+			t.Errorf("%s", p)
+		}
+	}
 }
