@@ -90,9 +90,11 @@ type player struct {
 	n    int
 	last time.Time // of the last tap
 	taps int
-	ox   float64 // where the window is on the screen
-	oy   float64
-	seen map[string]int // pictures by page
+	// missed counts keys that had to be pressed again.
+	missed int
+	ox     float64 // where the window is on the screen
+	oy     float64
+	seen   map[string]int // pictures by page
 	// notes are what the report says of this visit.
 	notes []string
 }
@@ -257,6 +259,11 @@ func (p *player) press(ctx context.Context, s screenState, t target) error {
 	if d := time.Since(p.last); d < tapGap {
 		time.Sleep(tapGap - d)
 	}
+	// A look makes sure that the terminal has drawn what it was drawing: a press
+	// in the same frame as the move would count where the pointer was before.
+	if _, err := p.see(ctx); err != nil {
+		return err
+	}
 	x, y := p.ox+t.X+t.W/2, p.oy+t.Y+t.H/2
 	if err := p.xdo(ctx, "mousemove", px(x), px(y), "sleep", seconds(tapHold), "mousedown", "1",
 		"sleep", seconds(tapHold), "mouseup", "1"); err != nil {
@@ -285,15 +292,38 @@ func (p *player) tapAll(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// keys types on a pad whose keys are named "key." and the character.
+// keys types on a pad whose keys are named "key." and the character. Like a
+// person she looks whether the character came, and presses again when not; a
+// PIN is not shown, so there she cannot.
 func (p *player) keys(ctx context.Context, text string) error {
 	for _, r := range strings.ToLower(text) {
-		if err := p.tap(ctx, "key."+string(r)); err != nil {
+		name := "key." + string(r)
+		before, err := p.see(ctx)
+		if err != nil {
 			return err
+		}
+		for try := 0; ; try++ {
+			if err := p.tap(ctx, name); err != nil {
+				return err
+			}
+			after, err := p.see(ctx)
+			if err != nil {
+				return err
+			}
+			if before.Page == "sign-in-pin" || after.mark() != before.mark() {
+				break
+			}
+			if try == keyTries {
+				return p.fail(ctx, "the key "+name+" to do something", after, nil)
+			}
+			p.missed++
 		}
 	}
 	return nil
 }
+
+// keyTries is how often a key is pressed again.
+const keyTries = 2
 
 // point is a place on a sheet, 0 to 1 of its width and height.
 type point struct{ x, y float64 }

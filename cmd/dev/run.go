@@ -162,7 +162,8 @@ func play(ctx context.Context, o stageOptions, out, which string, large bool) (e
 	if err := checkAfter(ctx, s, out); err != nil {
 		return err
 	}
-	fmt.Printf("played %d touches in %.0f s; %d pictures, papers, the county's records and the log are in %s\n", p.taps, time.Since(began).Seconds(), p.n, out)
+	fmt.Printf("played %d touches (%d keys pressed again) in %.0f s; %d pictures, papers, the county's records and the log are in %s\n",
+		p.taps, p.missed, time.Since(began).Seconds(), p.n, out)
 	return nil
 }
 
