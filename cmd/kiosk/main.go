@@ -11,17 +11,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"cunban/kiosk/app"
 	"cunban/kiosk/app/config"
 	"cunban/kiosk/paper/renderworker"
+	"cunban/kiosk/ui"
 	"cunban/kiosk/vault/keys"
 )
 
@@ -34,11 +37,7 @@ func run(args []string) int {
 	if len(args) > 0 {
 		switch args[0] {
 		case "render":
-			if err := renderworker.Serve(os.Stdin, os.Stdout); err != nil {
-				fmt.Fprintln(os.Stderr, "kiosk render:", err)
-				return 1
-			}
-			return 0
+			return renderworker.Main(os.Stdin, os.Stdout, os.Stderr)
 		case "panel":
 			return panel(args[1:])
 		}
@@ -48,7 +47,13 @@ func run(args []string) int {
 	window := fs.String("window", "", "size of a window, such as 1600x900; empty is the full screen")
 	logFile := fs.String("log", "", "file for the program's own log; empty is standard error")
 	automation := fs.Bool("automation", false, "tell tests what is on the screen (demonstrations only)")
-	if err := fs.Parse(args); err != nil {
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2
+	}
+	if fs.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "kiosk: unexpected %q\n", fs.Arg(0))
 		return 2
 	}
 	out := io.Writer(os.Stderr)
@@ -80,7 +85,8 @@ func run(args []string) int {
 	o.Config = c
 	if err := app.Run(ctx, o); err != nil {
 		log.Error("kiosk", "err", err)
-		fmt.Fprintln(os.Stderr, "kiosk:", err)
+		t := ui.AsTrouble(err)
+		fmt.Fprintf(os.Stderr, "%s：%s。%s。\nkiosk: %v\n", t.Code, t.Text, strings.TrimSuffix(t.Remedy, "。"), err)
 		return 1
 	}
 	return 0

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"fyne.io/fyne/v2"
 	fapp "fyne.io/fyne/v2/app"
@@ -23,6 +25,9 @@ const appID = "cn.ruicheng.cunban"
 // called on the main goroutine. What keeps the terminal from starting is shown
 // in the window too, in plain words, and returned.
 func Run(ctx context.Context, o Options) error {
+	if !display() {
+		return plain("DS-01", "没有显示屏，终端不能开始", "请在有显示屏的会话里启动程序", ErrNoDisplay)
+	}
 	fa := newFyne(appID)
 	win := fa.NewWindow("村办")
 	screenSize := screenOf(o)
@@ -34,6 +39,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	a, err := New(ctx, o)
 	if err != nil {
+		if o.Logger != nil { // now, not when somebody closes the window
+			o.Logger.Error("kiosk cannot start", "err", err)
+		}
 		ui.ShowFault(fa, win, screenSize, ui.AsTrouble(err))
 		context.AfterFunc(ctx, func() { fyne.Do(fa.Quit) })
 		win.ShowAndRun()
@@ -62,6 +70,15 @@ func Run(ctx context.Context, o Options) error {
 	a.shows(nil) // nobody is left to show anything to
 	closeDoor()
 	return a.Stop(ctx)
+}
+
+// ErrNoDisplay means that there is nothing to show a window on.
+var ErrNoDisplay = errors.New("neither DISPLAY nor WAYLAND_DISPLAY is set")
+
+// display reports whether a window can be shown: without one GLFW would end the
+// program with a code of its own.
+func display() bool {
+	return runtime.GOOS != "linux" || os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
 }
 
 // newFyne makes the Fyne application, which is told that every change of the
@@ -132,8 +149,12 @@ func (a *App) cardChanged(v ui.CardView) {
 }
 
 // ShowConfigFault shows that the configuration cannot be used; the window names
-// file and line for the technician and sends residents to a person.
+// file and line for the technician and sends residents to a person. Without a
+// display it returns at once.
 func ShowConfigFault(ctx context.Context, o Options, file string, err error) {
+	if !display() {
+		return
+	}
 	fa := newFyne(appID)
 	win := fa.NewWindow("村办")
 	if w, h, ok := windowSize(o.Window); ok {
