@@ -37,7 +37,8 @@ func (v view) String() string {
 		map[theme.Palette]string{theme.Day: "day", theme.Night: "night", theme.HighContrast: "contrast"}[v.palette])
 }
 
-// pictures is where pictures go, "" for none.
+// pictures is where pictures go, "" for none; CUNBAN_SHEETS names the pages
+// wanted, separated by commas, "" for all.
 func pictures() string { return os.Getenv("CUNBAN_PICTURES") }
 
 // stage is a shell on a canvas of the test driver, with a UI goroutine of its
@@ -174,7 +175,7 @@ func (st *stage) shootNow(name string) {
 		s := st.s.Look()
 		st.check(name, s)
 		dir := pictures()
-		if dir == "" {
+		if only := os.Getenv("CUNBAN_SHEETS"); dir == "" || only != "" && !slices.Contains(strings.Split(only, ","), name) {
 			return
 		}
 		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%s-%02d-%s.png", st.v, st.name, st.n, strings.ReplaceAll(name, ":", "-"))))

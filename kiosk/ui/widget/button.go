@@ -298,7 +298,7 @@ func (b *Button) lay(s fyne.Size) {
 	y := (s.Height - h) / 2
 	if b.why != nil && b.reason != "" {
 		wh := b.why.MinSize()
-		gap := -b.look.MM(1)
+		gap := min(-b.look.MM(1), s.Height-h-wh.Height) // the lines' own air is room enough
 		y = (s.Height - h - wh.Height - gap) / 2
 		place(b.why, (s.Width-wh.Width)/2, y+h+gap, wh.Width, wh.Height)
 	}

@@ -204,6 +204,7 @@ func StateCard(look *theme.Look, s State) *fyne.Container {
 			head = Drawing(look, s.Drawing, look.MM(58))
 		}
 	}
+	beside := s.Drawing != "" && len(s.Todo) > 0 && !look.Portrait
 	parts := []fyne.CanvasObject{Middle(head), NewText(look, s.Title).Bold().Sized(look.Title()).Centred()}
 	if s.Text != "" {
 		parts = append(parts, NewText(look, s.Text).Sized(look.Body()*1.06).Coloured(c.Soft).Centred())
@@ -217,6 +218,10 @@ func StateCard(look *theme.Look, s State) *fyne.Container {
 	}
 	if len(s.Buttons) > 0 {
 		parts = append(parts, Middle(Row(look.Gap(), s.Buttons...)))
+	}
+	if beside {
+		// Steps need height: the picture goes to the left of them.
+		return Hero(look, MiddleRow(look.Gap(), parts[0], Fill(Column(look.MM(6), parts[1:]...))))
 	}
 	return Hero(look, Middle(Wide(look, Column(look.MM(6), parts...))))
 }

@@ -38,7 +38,7 @@ func PairRows(look *theme.Look, name string, pairs []Pair) []fyne.CanvasObject {
 	for _, p := range pairs {
 		label = max(label, NewText(look, p.Label).MinSize().Width)
 	}
-	label = min(label+look.MM(8), look.Body()*7.5)
+	label = min(label+look.MM(8), look.Body()*9)
 	if look.Portrait {
 		label = min(label, look.Body()*6)
 	}

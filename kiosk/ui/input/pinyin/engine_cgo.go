@@ -66,6 +66,9 @@ func OpenWith(o Options) (*Engine, error) {
 	}
 	if rc := C.cunban_rime_start(cShared, cUser, cSchema, &e.session); rc != 0 {
 		<-inUse
+		if rc == C.CUNBAN_RIME_REMEMBERS {
+			return nil, ErrRemembers
+		}
 		return nil, fmt.Errorf("%w: start step %d failed (data in %s)", ErrUnavailable, -int(rc), shared)
 	}
 	return e, nil

@@ -36,6 +36,10 @@ var (
 	// ErrUnavailable means that librime or its data is not on this machine (or
 	// the program was built without cgo). The pad hides the pinyin mode.
 	ErrUnavailable = errors.New("pinyin: librime or its data is not installed")
+	// ErrRemembers means that librime would keep what is typed, whatever was
+	// written into its configuration. The pad hides the pinyin mode: no
+	// candidates are better than the last person's.
+	ErrRemembers = errors.New("pinyin: librime would remember what is typed")
 	// ErrInUse means that an Engine is open already in this process.
 	ErrInUse = errors.New("pinyin: an engine is open already")
 	// ErrInput means that the text is not pinyin: a-z and ' only, at most
@@ -106,12 +110,16 @@ func findShared(o Options) (string, error) {
 // part of the engine that a pad without a keyboard cannot use (ASCII mode,
 // symbols, reverse look-up by strokes, key bindings for paging).
 var patches = map[string]string{
-	"default.custom.yaml": `# written by cunban at every start
-patch:
-  schema_list:
-    - schema: pinyin_simp
-  menu/page_size: 10
-  switcher/save_options: []
+	// Debian's rime-prelude has a default.yaml too, but is only recommended, and
+	// without one librime deploys nothing: then the patch below would not hold.
+	"default.yaml": `# written by cunban at every start
+config_version: "1"
+schema_list:
+  - schema: pinyin_simp
+menu:
+  page_size: 10
+switcher:
+  save_options: []
 `,
 	"pinyin_simp.custom.yaml": `# written by cunban at every start
 patch:

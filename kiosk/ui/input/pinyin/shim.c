@@ -48,6 +48,20 @@ int cunban_rime_start(const char *shared_dir, const char *user_dir,
     api->finalize();
     return -3;
   }
+  // The patch that switches learning off must be in the schema that is in use:
+  // asked of librime itself, and closed when it cannot say.
+  RIME_STRUCT(RimeConfig, config);
+  Bool learns = True;
+  if (api->schema_open(schema, &config)) {
+    if (!api->config_get_bool(&config, "translator/enable_user_dict", &learns))
+      learns = True;
+    api->config_close(&config);
+  }
+  if (learns) {
+    api->destroy_session(id);
+    api->finalize();
+    return CUNBAN_RIME_REMEMBERS;
+  }
   // A schema whose dictionary is missing loads but finds nothing: ask it.
   int n = 0, more = 0;
   if (!cunban_rime_input(id, "ni")) {

@@ -180,7 +180,10 @@ func (p *rate) View(c *ui.Ctx) ui.View {
 // Leave is 请取走您的卡.
 func Leave() ui.Page { return &leave{} }
 
-type leave struct{ began time.Time }
+type leave struct {
+	began time.Time
+	at    *ui.Ctx // the time on the screen that began belongs to
+}
 
 // leaveAfter is when the page goes home by itself once no card is in.
 const leaveAfter = 8 * time.Second
@@ -190,12 +193,12 @@ func (p *leave) View(c *ui.Ctx) ui.View {
 	l := c.Look
 	c.B.Leaving()
 	in := c.B.CardIn()
-	title, text, tone := "办完了，请慢走", "回执和证件都拿好了吗？", widget.Good
+	title, text, tone, drawing := "办完了，请慢走", "回执和证件都拿好了吗？", widget.Good, ""
 	if in {
-		title, text, tone = "请取走您的卡", "还有回执和材料，都请拿好。", widget.Warn
+		title, text, tone, drawing = "请取走您的卡", "还有回执和材料，都请拿好。", widget.Warn, "take-card"
 	}
-	if p.began.IsZero() {
-		p.began = c.B.Now()
+	if p.at != c {
+		p.at, p.began = c, c.B.Now()
 		c.Every(time.Second, func() {
 			if !c.B.CardIn() && c.B.Now().Sub(p.began) > leaveAfter {
 				c.End()
@@ -210,7 +213,7 @@ func (p *leave) View(c *ui.Ctx) ui.View {
 	}
 	return ui.View{
 		ID: "leave", Title: c.B.Point().Name, NoHome: true, Say: title + "。" + text, Extra: extra,
-		Body:   widget.StateCard(l, widget.State{Tone: tone, Title: title, Text: text}),
+		Body:   widget.StateCard(l, widget.State{Tone: tone, Drawing: drawing, Title: title, Text: text}),
 		Next:   next,
 		OnCard: func(v ui.CardView) { c.Redraw() },
 	}

@@ -102,9 +102,6 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 			}
 		}
 	}
-	if p.problem != "" {
-		side = append(side, widget.NewBanner(l, widget.Warn, p.problem, nil))
-	}
 	if s.Defer {
 		extra = append(extra, ui.Action{Name: "defer", Label: "以后补交", Do: func() {
 			for _, sh := range d.Shots[key] {

@@ -24,7 +24,7 @@ func (r *review) View(c *ui.Ctx) ui.View {
 	l, d := c.Look, c.Visit.Draft
 	var pairs []widget.Pair
 	for _, ln := range d.Form.Summary() {
-		p := widget.Pair{Label: ln.Label, Value: ln.Text, Warn: ln.Warn, Tag: d.Form.SourceOf(ln.Field)}
+		p := widget.Pair{Label: short(ln.Label), Value: ln.Text, Warn: ln.Warn, Tag: d.Form.SourceOf(ln.Field)}
 		if ln.Editable {
 			p.Edit = func() { c.Go(&step{key: ln.Field, only: true}) }
 		}
@@ -33,11 +33,11 @@ func (r *review) View(c *ui.Ctx) ui.View {
 	for _, name := range d.Form.Outstanding() {
 		pairs = append(pairs, widget.Pair{Label: "以后补交", Value: name})
 	}
-	say := "请看一看填得对不对。不对的地方，点旁边的“修改”"
+	say := "请看一看填得对不对。不对的地方，点“修改”"
 	return ui.View{
 		ID: "review", Title: d.Service.Short, Step: stepsTotal(d) - 1, Steps: stepsTotal(d), Say: say,
-		Body: widget.Column(l.Gap(), widget.NewHeading(l, "都对吗？", "不对的地方，点旁边的“修改”。", func() { c.Say(say) }),
-			widget.Fill(widget.Card(l, widget.NewPairs(l, "review", pairs)))),
+		Body: widget.Column(l.Gap(), widget.NewHeading(l, "都对吗？", "不对的地方，点“修改”。", func() { c.Say(say) }),
+			widget.Fill(widget.NewReview(l, "review", pairs))),
 		Back: func() { lastStep(c) },
 		Next: &ui.Action{Name: "next", Label: "都对，去签名", Do: func() { r.next(c) }},
 	}

@@ -9,6 +9,7 @@ package fill
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -113,9 +114,7 @@ func (p *step) View(c *ui.Ctx) ui.View {
 	}
 	body, extra := p.body(c, s)
 	head := widget.NewHeading(l, title, hint, func() { c.Say(say) })
-	if s.Kind != form.StepMaterial {
-		head.Warn(p.problem)
-	}
+	head.Warn(p.problem)
 	parts := []fyne.CanvasObject{head}
 	if s.Blocked != "" && s.Kind != form.StepMaterial {
 		parts = append(parts, widget.NewBanner(l, widget.Info, s.Blocked, nil))
@@ -214,9 +213,9 @@ func (p *step) body(c *ui.Ctx, s form.Step) (fyne.CanvasObject, []ui.Action) {
 	case form.StepKnown:
 		var pairs []widget.Pair
 		for _, f := range s.Fields {
-			pairs = append(pairs, widget.Pair{Label: f.Label, Value: d.Form.TextOf(f.Name), Tag: d.Form.SourceOf(f.Name)})
+			pairs = append(pairs, widget.Pair{Label: short(f.Label), Value: d.Form.TextOf(f.Name), Tag: d.Form.SourceOf(f.Name)})
 		}
-		return widget.Card(l, widget.NewPairs(l, "known", pairs)), nil
+		return widget.NewReview(l, "known", pairs), nil
 	case form.StepQuestion, form.StepGroup, form.StepSignature:
 	}
 	if len(s.Fields) == 0 {
@@ -230,7 +229,7 @@ func (p *step) fieldBody(c *ui.Ctx, s form.Step, f *catalog.Field) (fyne.CanvasO
 	l, fm := c.Look, c.Visit.Draft.Form
 	v := fm.Get(f.Name)
 	if !fm.Editable(f.Name) && !v.IsZero() {
-		return widget.Card(l, widget.NewPairs(l, "known", []widget.Pair{{Label: f.Label, Value: fm.TextOf(f.Name), Tag: fm.SourceOf(f.Name)}})), nil
+		return widget.NewReview(l, "known", []widget.Pair{{Label: short(f.Label), Value: fm.TextOf(f.Name), Tag: fm.SourceOf(f.Name)}}), nil
 	}
 	text := func(t string) { p.set(c, f.Name, form.Value{Text: t}) }
 	switch f.Type {
@@ -278,6 +277,15 @@ func (p *step) fieldBody(c *ui.Ctx, s form.Step, f *catalog.Field) (fyne.CanvasO
 	case catalog.Signature:
 	}
 	return widget.Spring(), nil
+}
+
+// short leaves out what a label explains in brackets, where it is long.
+func short(label string) string {
+	const long = 9
+	if i := strings.Index(label, "（"); i > 0 && len([]rune(label)) > long {
+		return label[:i]
+	}
+	return label
 }
 
 // choices are big tiles; nothing drops down.

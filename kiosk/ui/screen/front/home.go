@@ -60,7 +60,7 @@ func (h home) View(c *ui.Ctx) ui.View {
 		widget.NewText(l, sub).Soft().Centred()))))
 	var tiles []fyne.CanvasObject
 	for _, g := range categories {
-		tiles = append(tiles, widget.NewTile(l, "cat."+g.icon, widget.TileOptions{Icon: g.icon, Title: g.title, Sub: blurb(c.B.Catalogue(), g.cat)},
+		tiles = append(tiles, widget.NewTile(l, "cat."+g.icon, widget.TileOptions{Icon: g.icon, Title: g.title, Sub: blurb(l, c.B.Catalogue(), g.cat)},
 			func() { c.Go(c.Nav.Category(g.cat)) }))
 	}
 	low := []fyne.CanvasObject{
@@ -126,18 +126,24 @@ func looks(c *ui.Ctx) []fyne.CanvasObject {
 	}
 }
 
-// blurb names the most used services of a category and how many there are.
-func blurb(cat *catalog.Catalogue, which catalog.Category) string {
+// blurb names the most used services of a category in one line, and how many
+// there are. A name that does not fit is left out rather than broken.
+func blurb(l *theme.Look, cat *catalog.Catalogue, which catalog.Category) string {
+	const standard, large = 12, 10 // characters that fit on a tile
+	room := standard
+	if l.Size == theme.Large {
+		room = large
+	}
 	list := cat.ByCategory(which)
 	s := ""
-	for i, svc := range list {
-		if i == 3 || len([]rune(s))+len([]rune(svc.Short)) > 17 {
-			break
+	for _, svc := range list {
+		next := svc.Short
+		if s != "" {
+			next = s + "、" + svc.Short
 		}
-		if i > 0 {
-			s += "、"
+		if len([]rune(next)) <= room {
+			s = next
 		}
-		s += svc.Short
 	}
 	return fmt.Sprintf("%s\n等 %d 项", s, len(list))
 }
@@ -152,7 +158,7 @@ func (menu) View(c *ui.Ctx) ui.View {
 	l := c.Look
 	var tiles []fyne.CanvasObject
 	for _, g := range categories {
-		tiles = append(tiles, widget.NewTile(l, "cat."+g.icon, widget.TileOptions{Icon: g.icon, Title: g.title, Sub: blurb(c.B.Catalogue(), g.cat)},
+		tiles = append(tiles, widget.NewTile(l, "cat."+g.icon, widget.TileOptions{Icon: g.icon, Title: g.title, Sub: blurb(l, c.B.Catalogue(), g.cat)},
 			func() { c.Go(c.Nav.Category(g.cat)) }))
 	}
 	tiles = append(tiles,

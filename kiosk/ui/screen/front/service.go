@@ -126,8 +126,11 @@ func (p *search) View(c *ui.Ctx) ui.View {
 		}
 	}))
 	cols := 9
-	if l.Portrait {
+	switch {
+	case l.Portrait:
 		cols = 6
+	case l.Dense():
+		cols = 14
 	}
 	var result fyne.CanvasObject = widget.Middle(widget.NewText(l, "比如“养老”，就点 Y L。").Soft().Centred())
 	if len(found) > 0 {
@@ -168,16 +171,16 @@ func (p *notice) View(c *ui.Ctx) ui.View {
 	}
 	pairs := []widget.Pair{
 		{Label: "办什么", Value: s.Name, Bold: true},
-		{Label: "谁能办", Value: s.Applicant},
 		{Label: "带什么", Value: materials(s), Bold: true},
+		{Label: "谁能办", Value: s.Applicant},
 		{Label: "多久办好", Value: limit},
 		{Label: "收钱吗", Value: "不收钱"},
-		{Label: "办成什么样", Value: s.Result},
 	}
 	if len(s.Notice) > 0 {
 		pairs = append(pairs, widget.Pair{Label: "请留意", Value: strings.Join(s.Notice, "\n")})
 	}
 	pairs = append(pairs,
+		widget.Pair{Label: "办成什么样", Value: s.Result},
 		widget.Pair{Label: "凭什么办", Value: s.LimitBasis},
 		widget.Pair{Label: "在哪里办", Value: place(c)},
 		widget.Pair{Label: "问谁", Value: ask(o.Person, o.PersonPhone, o.ConsultPhone)},
@@ -185,8 +188,8 @@ func (p *notice) View(c *ui.Ctx) ui.View {
 	say := s.Name + "。要带" + spoken(s) + "。" + limit + "。不收钱。" + strings.Join(s.Notice, "")
 	v := ui.View{
 		ID: "notice", Title: s.Short, Say: say,
-		Body: widget.Column(l.Gap(), widget.NewHeading(l, "办之前，先看一看", "这些一次说清，照着准备就行。", func() { c.Say(say) }),
-			widget.Fill(widget.Card(l, widget.NewPairs(l, "notice", pairs)))),
+		Body: widget.Column(l.Gap(), widget.NewHeading(l, "办之前，先看一看", "", func() { c.Say(say) }),
+			widget.Fill(widget.CardPad(l, l.MM(6), widget.NewPairs(l, "notice", pairs)))),
 		Back:  func() { c.Go(Category(s.Category)) },
 		Extra: []ui.Action{{Name: "print-notice", Label: "打印告知书", Icon: "printer", Do: func() { printNotice(c, s) }}},
 	}

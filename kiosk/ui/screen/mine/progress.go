@@ -147,11 +147,10 @@ func (p *timeline) View(c *ui.Ctx) ui.View {
 			if k.State.Over() {
 				m.State = widget.Past
 			}
-			if toneOf(k.State) != widget.Good {
+			switch k.State {
+			case cases.Returned, cases.Refused, cases.Attention:
 				m.State = widget.Failed
-				if k.State == cases.Saved {
-					m.State = widget.Present
-				}
+			case cases.Saved, cases.Accepted, cases.Processing, cases.Finished, cases.Withdrawn:
 			}
 		}
 		moments = append(moments, m)

@@ -68,8 +68,11 @@ func (p *enrol) View(c *ui.Ctx) ui.View {
 		}),
 		widget.NewButton(l, "key.clear", "清空", widget.FnKey, func() { p.code = ""; c.Redraw() }))
 	cols := 12
-	if l.Portrait {
+	switch {
+	case l.Portrait:
 		cols = 6
+	case l.Dense():
+		cols = 17
 	}
 	parts = append(parts, widget.Card(l, widget.NewText(l, shown).Bold().Sized(l.Title()).Centred()),
 		widget.Fill(widget.Even(cols, l.MM(3), keys...)))
