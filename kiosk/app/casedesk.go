@@ -1,11 +1,13 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cunban/device"
@@ -181,8 +183,29 @@ func (a *App) countyKey(ctx context.Context) (*seal.PublicKey, error) {
 	return seal.ParsePublicKey(pem)
 }
 
+// ownDraft copies what a wipe of the visit zeroes: somebody may take her card
+// out while her case is being saved, and what is sealed must be what she signed.
+// wipe zeroes the copy.
+func ownDraft(d cases.Draft) (own cases.Draft, wipe func()) {
+	own = d
+	own.Answers, own.Signature = bytes.Clone(d.Answers), bytes.Clone(d.Signature)
+	own.Scans = slices.Clone(d.Scans)
+	for i := range own.Scans {
+		own.Scans[i].Data = bytes.Clone(d.Scans[i].Data)
+	}
+	return own, func() {
+		clear(own.Answers)
+		clear(own.Signature)
+		for _, s := range own.Scans {
+			clear(s.Data)
+		}
+	}
+}
+
 // Submit implements ui.Backend.
 func (a *App) Submit(ctx context.Context, d cases.Draft) (cases.Case, error) {
+	d, wipe := ownDraft(d)
+	defer wipe()
 	release := a.sess.Hold()
 	defer release()
 	if why := a.Point().Closed; why != "" {

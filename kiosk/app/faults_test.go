@@ -1,12 +1,14 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -320,4 +322,64 @@ func TestRevokedTerminal(t *testing.T) {
 	h.await("the terminal to open", func() bool { return h.Point().Closed == "" })
 	h.submit(d)
 	h.await("both", func() bool { return h.state(c.ID) == cases.Accepted && h.state(d.ID) == cases.Accepted })
+}
+
+// TestWipeWhileItIsSaved: the visit ends, and is wiped, while the case is on its
+// way to the disk. What is sealed is what she signed.
+func TestWipeWhileItIsSaved(t *testing.T) {
+	var wipe atomic.Pointer[func()]
+	o := options(t, t.TempDir(), "")
+	o.Now = func() time.Time {
+		if f := wipe.Swap(nil); f != nil {
+			(*f)()
+		}
+		return time.Now()
+	}
+	x := boot(t, o)
+	key, err := seal.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.vault.Put(t.Context(), sync.KeySeal, key.Public().PEM()); err != nil {
+		t.Fatal(err)
+	}
+	page := picture(t)
+	d := x.filled("S01", bytes.Clone(page))
+	d.Region = "140830100008"
+	answers := bytes.Clone(d.Answers)
+	f := func() {
+		clear(d.Scans[0].Data)
+		clear(d.Answers)
+		clear(d.Signature)
+	}
+	wipe.Store(&f)
+	c := x.submit(d)
+	if wipe.Load() != nil || d.Answers[0] != 0 {
+		t.Fatal("not wiped meanwhile")
+	}
+	items, err := x.vault.Lease(t.Context(), time.Now(), time.Minute, 1)
+	if err != nil || len(items) != 1 {
+		t.Fatalf("%d items, %v", len(items), err)
+	}
+	k, err := key.OpenEnvelope(items[0].Envelope, cases.EnvelopeAAD(c.ID, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := cases.OpenBody(k, items[0].Body, c.ID, 1, key.Public().ID())
+	if err != nil || !bytes.Equal(b.Answers, answers) || string(b.Signature) != "png" {
+		t.Errorf("body %v: answers %.80s", err, b.Answers)
+	}
+	r, _, err := x.vault.OpenFile(t.Context(), c.ID, "1-01.sealed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	sealed, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := seal.Open(k, sealed, cases.FileAAD(c.ID, 1, "1-01.sealed"))
+	if err != nil || !bytes.Equal(plain, page) {
+		t.Errorf("page: %d bytes of %d, %v", len(plain), len(page), err)
+	}
 }

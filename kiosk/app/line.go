@@ -128,7 +128,6 @@ func (a *App) setRevoked(out bool) {
 	if same {
 		return
 	}
-	a.factsChanged()
 	a.chores.put("revoked", func(ctx context.Context) {
 		val := []byte{}
 		if a.revoked() {
@@ -138,6 +137,7 @@ func (a *App) setRevoked(out bool) {
 			a.log.Error("not kept that the terminal is revoked", "err", err)
 		}
 	})
+	a.factsChanged() // after it is kept: a closed page stays closed
 }
 
 // wasRevoked is what was known at the end of the last run.

@@ -136,6 +136,7 @@ func (a *App) Print(ctx context.Context, title string, pdf []byte, progress func
 		return r, plain(first(h.Code, "PR-90"), first(r.Cause, first(h.Cause, "打印机没有回应")),
 			also(first(r.Remedy, first(h.Remedy, "请检查打印机的电源和纸")), "事情不受影响，回执随时可以补打"), err)
 	}
+	r.Remedy = strings.TrimSuffix(r.Remedy, "。") // the page goes on from here
 	return r, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cunban/assets"
 	"cunban/device"
 	"cunban/kiosk/cases"
 	"cunban/kiosk/catalog"
@@ -91,6 +92,51 @@ func TestEveryServiceReachesTheCounty(t *testing.T) {
 	if err != nil || !check.OK {
 		t.Errorf("log: %+v %v", check, err)
 	}
+}
+
+// TestEveryQueryIsAnswered asks what each of the nine services that only ask
+// would ask: a table of records, or a list.
+func TestEveryQueryIsAnswered(t *testing.T) {
+	h := newHouse(t)
+	samples, err := h.county.LoadSamples(t.Context(), assets.Samples())
+	if err != nil || len(samples) == 0 {
+		t.Fatalf("%v %v", samples, err)
+	}
+	n := 0
+	for i := range h.Catalogue().Services {
+		svc := &h.Catalogue().Services[i]
+		if svc.Kind != catalog.Ask {
+			continue
+		}
+		n++
+		r, asOf, err := h.Records(t.Context(), svc.ID, zhang(t), 2026)
+		switch {
+		case err == nil:
+			if len(r.Rows)+len(r.Summary) == 0 && r.Note == "" || asOf.IsZero() {
+				t.Errorf("%s: an empty answer: %+v", svc.ID, r)
+			}
+		default: // lists are asked for by kind
+			words(t, err, "LN-02", "")
+		}
+	}
+	if n != 9 {
+		t.Errorf("%d services ask, the plan has 9", n)
+	}
+	for _, k := range []wire.Kind{wire.KindJob, wire.KindCourse, wire.KindEvent, wire.KindPost} {
+		items, asOf, live, err := h.Listing(t.Context(), k)
+		if err != nil || !live || len(items) == 0 || asOf.IsZero() {
+			t.Errorf("%s: %d items as of %s, live %v, %v", k, len(items), asOf, live, err)
+		}
+	}
+	// Without a line the dated copy is shown.
+	h.await("the copy", func() bool { list, _, _ := sync.List(t.Context(), h.vault, wire.KindJob); return len(list) > 0 })
+	h.cable.cut()
+	h.await("the line to be seen down", func() bool { return !h.Line().Kind.Online() })
+	items, asOf, live, err := h.Listing(t.Context(), wire.KindJob)
+	if err != nil || live || len(items) == 0 || asOf.IsZero() {
+		t.Errorf("offline: %d items as of %s, live %v, %v", len(items), asOf, live, err)
+	}
+	words(t, func() error { _, _, err := h.Records(t.Context(), "S07", zhang(t), 2026); return err }(), "LN-01", "连不上县里")
 }
 
 // TestReturnedCaseIsMended has the county return a case, and the person mend
