@@ -120,6 +120,21 @@ menu:
   page_size: 10
 switcher:
   save_options: []
+# What the schema imports from here; the pad has keys of its own.
+punctuator:
+  full_shape: {}
+  half_shape: {}
+key_binder:
+  bindings: []
+recognizer:
+  patterns: {}
+`,
+	"symbols.yaml": `# written by cunban at every start; the schema imports it
+config_version: "1"
+punctuator:
+  full_shape: {}
+  half_shape: {}
+  symbols: {}
 `,
 	"pinyin_simp.custom.yaml": `# written by cunban at every start
 patch:

@@ -355,3 +355,23 @@ func BenchmarkOpenAgain(b *testing.B) {
 		e.Close()
 	}
 }
+
+// A user folder that librime cannot write its deployed schema to leaves the
+// packaged one in use, which learns: the engine must refuse, not remember.
+func TestRefusesToRemember(t *testing.T) {
+	dir := t.TempDir()
+	// A file where librime wants its staging folder.
+	if err := os.WriteFile(filepath.Join(dir, "build"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, err := Open(dir)
+	if err == nil {
+		e.Close()
+	}
+	if errors.Is(err, ErrUnavailable) && os.Getenv("CUNBAN_CI") != "1" {
+		t.Skip(err)
+	}
+	if err == nil {
+		t.Fatal("an engine that learns was opened")
+	}
+}

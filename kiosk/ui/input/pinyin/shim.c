@@ -50,7 +50,7 @@ int cunban_rime_start(const char *shared_dir, const char *user_dir,
   }
   // The patch that switches learning off must be in the schema that is in use:
   // asked of librime itself, and closed when it cannot say.
-  RIME_STRUCT(RimeConfig, config);
+  RimeConfig config = {0};
   Bool learns = True;
   if (api->schema_open(schema, &config)) {
     if (!api->config_get_bool(&config, "translator/enable_user_dict", &learns))

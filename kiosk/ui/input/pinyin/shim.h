@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// CUNBAN_RIME_REMEMBERS: librime would keep what is typed.
+#define CUNBAN_RIME_REMEMBERS (-5)
+
 // cunban_rime_start sets librime up, deploys the schema if the user folder has
 // not got it yet (blocking), and opens a session with the schema. Returns 0,
 // or a negative number naming the step that failed (see engine_cgo.go).
