@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"fyne.io/fyne/v2"
@@ -47,10 +48,9 @@ func Run(ctx context.Context, o Options) error {
 		win.ShowAndRun()
 		return err
 	}
-	cands, rec, closeEngines := a.engines()
-	defer closeEngines()
 	shell := ui.New(ui.Options{App: fa, Window: win, Backend: a, Routes: screens.Routes(), Screen: screenSize,
-		Candidates: cands, Recogniser: rec, OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge})
+		OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge})
+	defer a.openEngines(shell)()
 	a.shows(shell)
 	a.mu.Lock()
 	a.quitFn = func() { fyne.Do(fa.Quit) }
@@ -88,39 +88,38 @@ func newFyne(id string) fyne.App {
 	return fapp.NewWithID(id)
 }
 
-// engines opens the input engines; one that is not installed is left out and
-// its mode is not offered.
-func (a *App) engines() (input.Candidates, input.Recogniser, func()) {
-	var (
-		c input.Candidates
-		r input.Recogniser
-	)
-	dir, err := os.MkdirTemp("", "cunban-rime-")
-	if err != nil {
-		a.log.Warn("pinyin", "err", err)
-		return nil, nil, func() {}
-	}
-	py, err := pinyin.Open(dir)
-	if err != nil {
-		a.log.Warn("no pinyin", "err", err)
-	} else {
-		c = py
-	}
-	hw, err := handwriting.Open("")
-	if err != nil {
-		a.log.Warn("no handwriting", "err", err)
-	} else {
-		r = hw
-	}
-	return c, r, func() {
-		if py != nil {
-			py.Close()
+// inputDir is where librime keeps its deployed schema, in the data folder; what
+// is typed never gets there (see package pinyin).
+const inputDir = "input"
+
+// openEngines opens the input engines beside the first page and gives them to
+// the shell; one that is not installed is left out and its mode is not offered.
+// The returned function closes them.
+func (a *App) openEngines(shell *ui.Shell) (closeAll func()) {
+	var closers []func()
+	ready := make(chan struct{})
+	go func() {
+		defer close(ready)
+		var (
+			c input.Candidates
+			r input.Recogniser
+		)
+		if py, err := pinyin.Open(filepath.Join(a.cfg.Data, inputDir)); err != nil {
+			a.log.Warn("no pinyin", "err", err)
+		} else {
+			c, closers = py, append(closers, py.Close)
 		}
-		if hw != nil {
-			hw.Close()
+		if hw, err := handwriting.Open(""); err != nil {
+			a.log.Warn("no handwriting", "err", err)
+		} else {
+			r, closers = hw, append(closers, hw.Close)
 		}
-		if err := os.RemoveAll(dir); err != nil {
-			a.log.Warn("pinyin folder", "err", err)
+		shell.SetEngines(c, r)
+	}()
+	return func() {
+		<-ready
+		for _, f := range closers {
+			f()
 		}
 	}
 }

@@ -141,6 +141,17 @@ func (s *Shell) resized(size fyne.Size) {
 	s.Post(func() { s.setLook(s.look.Palette, s.look.Size) })
 }
 
+// SetEngines gives the text pad its engines, once they are open; pages built
+// from now on have them. Any goroutine.
+func (s *Shell) SetEngines(c input.Candidates, r input.Recogniser) {
+	s.Post(func() {
+		s.o.Candidates, s.o.Recogniser = c, r
+		if s.ctx != nil {
+			s.ctx.Candidates, s.ctx.Recogniser = c, r
+		}
+	})
+}
+
 // Start shows the first page. It must run on the UI goroutine, after the
 // window has its size.
 func (s *Shell) Start() {
