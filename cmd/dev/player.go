@@ -310,7 +310,7 @@ func (p *player) keys(ctx context.Context, text string) error {
 			if err != nil {
 				return err
 			}
-			if before.Page == "sign-in-pin" || after.mark() != before.mark() {
+			if before.Page == "sign-in-pin" || !slices.Equal(after.Texts, before.Texts) {
 				break
 			}
 			if try == keyTries {
