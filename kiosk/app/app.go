@@ -70,7 +70,7 @@ type App struct {
 	reserved  atomic.Uint64 // session numbers up to here are put aside
 	catalogue atomic.Pointer[catalog.Catalogue]
 	calendar  cases.Calendar
-	divisions *divisions.Divisions
+	divisions atomic.Pointer[divisions.Divisions]
 	roster    *staff.Roster
 	sess      *session.Manager
 	cards     *cardDesk
@@ -158,8 +158,8 @@ func (a *App) open(ctx context.Context) error {
 	if a.out, err = a.wasRevoked(ctx); err != nil {
 		return fail(storeTrouble(err))
 	}
-	if a.divisions, err = divisions.Embedded(a.id.Region); err != nil {
-		return fail(fmt.Errorf("division codes: %w", err))
+	if err := a.loadDivisions(a.id.Region); err != nil {
+		return fail(plain("CT-02", "行政区划表坏了，不能办事", "请重装程序，或联系县里", err))
 	}
 	a.roster = &staff.Roster{Settings: v, Now: a.Now, Rand: randReader, Region: func() string { id, _ := a.identity(); return id.Region }}
 	first, err := a.reserveSessions(ctx)
@@ -174,6 +174,17 @@ func (a *App) open(ctx context.Context) error {
 	a.loadGoodCatalogue(ctx)
 	a.loadDownlinkedCatalogue(ctx)
 	a.makePoint(ctx)
+	return nil
+}
+
+// loadDivisions takes the tables with the service point's own province, city
+// and county first.
+func (a *App) loadDivisions(region string) error {
+	d, err := divisions.Embedded(region)
+	if err != nil {
+		return fmt.Errorf("division codes: %w", err)
+	}
+	a.divisions.Store(d)
 	return nil
 }
 

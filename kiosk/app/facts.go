@@ -105,7 +105,7 @@ func (a *App) townName(region string) string {
 	if len(region) < 9 {
 		return ""
 	}
-	name := a.divisions.Name(region[:9])
+	name := a.divisions.Load().Name(region[:9])
 	// The full name begins with province, city and county.
 	for _, cut := range []string{"山西省", "运城市", "芮城县"} {
 		name = strings.TrimPrefix(name, cut)
@@ -127,7 +127,7 @@ func (a *App) Catalogue() *catalog.Catalogue { return a.catalogue.Load() }
 func (a *App) Calendar() cases.Calendar { return a.calendar }
 
 // Divisions names division codes.
-func (a *App) Divisions() form.Divisions { return a.divisions }
+func (a *App) Divisions() form.Divisions { return a.divisions.Load() }
 
 // Line is how the line is now.
 func (a *App) Line() sync.LineState {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	gosync "sync"
 	"testing"
 	"time"
@@ -293,6 +294,9 @@ func (x *terminal) enrol(c *county, demo bool) {
 	}
 	if p := x.Point(); !p.Enrolled || p.TerminalID != id.ID || p.Village != "东关社区" || p.Demo != demo {
 		x.t.Fatalf("enrolled, but the point is %+v", p)
+	}
+	if l := x.Divisions().Provinces(); !strings.HasPrefix(l[0].Code, "14") {
+		x.t.Errorf("the list of provinces begins with %+v", l[0])
 	}
 }
 

@@ -73,6 +73,9 @@ func (a *App) enrolledNow(id wire.Identity) {
 	a.mu.Lock()
 	a.id, a.enrolled, a.engine, a.out = id, true, nil, false
 	a.mu.Unlock()
+	if err := a.loadDivisions(id.Region); err != nil {
+		a.log.Error("the lists keep their order", "err", err) // they were read at the start
+	}
 	a.startEngine()
 	a.makePoint(a.ctx)
 }
