@@ -58,6 +58,7 @@ type Backend struct {
 	TakeV     *ui.Shot // what a capture gives, nil for a clear page
 	TakeErr   error
 	RoomErr   error
+	ListErr   error
 	// Gate, if set, holds Room until it is closed.
 	Gate chan struct{}
 	// OnSession hears of the ends of sessions, as the shell does.
@@ -216,7 +217,8 @@ func (b *Backend) Submit(_ context.Context, d cases.Draft) (cases.Case, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d.Answers = slices.Clone(d.Answers)
+	// The page zeroes its own copy when this returns.
+	d.Answers, d.Signature = slices.Clone(d.Answers), slices.Clone(d.Signature)
 	b.Drafts = append(b.Drafts, d)
 	c := cases.Case{ID: d.ID, Revision: d.Revision, Service: d.Service, ServiceName: d.ServiceName, State: cases.Saved, SavedAt: b.At,
 		UpdatedAt: b.At, DueDate: cases.Calendar{}.Due(b.At, d.LimitDays), Mode: d.Mode, Outstanding: d.Outstanding, Region: d.Region}
@@ -258,6 +260,9 @@ func (b *Backend) Records(context.Context, string, resident.Claim, int) (wire.Re
 
 // Listing gives the sample objects.
 func (b *Backend) Listing(_ context.Context, k wire.Kind) ([]json.RawMessage, time.Time, bool, error) {
+	if b.ListErr != nil {
+		return nil, time.Time{}, false, b.ListErr
+	}
 	name := map[wire.Kind]string{wire.KindJob: "jobs", wire.KindCourse: "courses", wire.KindPolicy: "policies", wire.KindEvent: "events",
 		wire.KindPost: "posts", wire.KindNotice: "notices"}[k]
 	raw, err := fs.ReadFile(assets.Samples(), name+".json")

@@ -4,6 +4,7 @@ import (
 	"image"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/driver/desktop"
 
 	"cunban/kiosk/ui/widget"
 )
@@ -28,4 +29,24 @@ func Sign(root fyne.CanvasObject) bool {
 		return false
 	})
 	return done
+}
+
+// Down puts a finger on the middle of o, Up takes it away, as the catcher of the
+// window would.
+func Down(o fyne.CanvasObject) {
+	if m, ok := o.(desktop.Mouseable); ok {
+		m.MouseDown(middle(o))
+	}
+}
+
+// Up takes the finger away.
+func Up(o fyne.CanvasObject) {
+	if m, ok := o.(desktop.Mouseable); ok {
+		m.MouseUp(middle(o))
+	}
+}
+
+func middle(o fyne.CanvasObject) *desktop.MouseEvent {
+	at := fyne.CurrentApp().Driver().AbsolutePositionForObject(o).AddXY(o.Size().Width/2, o.Size().Height/2)
+	return &desktop.MouseEvent{PointEvent: fyne.PointEvent{AbsolutePosition: at}, Button: desktop.MouseButtonPrimary}
 }

@@ -220,6 +220,7 @@ func StateCard(look *theme.Look, s State) *fyne.Container {
 		parts = append(parts, Middle(Row(look.Gap(), s.Buttons...)))
 	}
 	if beside {
+		parts[0] = Drawing(look, s.Drawing, look.MM(104))
 		// Steps need height: the picture goes to the left of them.
 		return Hero(look, MiddleRow(look.Gap(), parts[0], Fill(Column(look.MM(6), parts[1:]...))))
 	}

@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/png"
 	"math"
+	"slices"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
@@ -231,6 +232,21 @@ func (i *Ink) Strokes() int { return len(i.strokes) }
 
 // Points returns the strokes, in pixels of the sheet. They are Ink's own.
 func (i *Ink) Points() [][]image.Point { return i.strokes }
+
+// Carry puts copies of strokes on the sheet, which may have no size yet: a page
+// that is built anew carries over what was drawn.
+func (i *Ink) Carry(strokes [][]image.Point) {
+	for _, st := range strokes {
+		i.strokes = append(i.strokes, slices.Clone(st))
+		i.points += len(st)
+	}
+	i.collect()
+	i.redraw()
+	i.Refresh()
+	if len(strokes) > 0 && i.OnStroke != nil {
+		i.OnStroke()
+	}
+}
 
 // Draw adds a stroke as if a finger had drawn it; for the automation door and
 // tests. Points are in pixels of the sheet.

@@ -268,9 +268,9 @@ func row(c *ui.Ctx, k cases.Case) fyne.CanvasObject {
 	}
 	parts := []fyne.CanvasObject{widget.Fill(widget.NewText(l, text))}
 	if left != "" {
-		parts = append(parts, widget.NewBanner(l, tone, left, nil))
+		parts = append(parts, widget.Tag(l, tone, left))
 	}
-	return widget.Card(l, widget.MiddleRow(l.Gap(), parts...))
+	return widget.CardPad(l, l.MM(4), widget.MiddleRow(l.Gap(), parts...))
 }
 
 // deadline says how much of the promised time is left.
@@ -346,11 +346,11 @@ func QueueRows(c *ui.Ctx, items []cases.Item, resend func(id string)) []fyne.Can
 		if i.Reason != "" {
 			text += "\n" + i.Reason
 		}
-		parts := []fyne.CanvasObject{widget.Fill(widget.NewText(l, text)), widget.NewBanner(l, tone, word, nil)}
+		parts := []fyne.CanvasObject{widget.Fill(widget.NewText(l, text)), widget.Tag(l, tone, word)}
 		if i.State == cases.QueueAttention && resend != nil {
 			parts = append(parts, widget.NewButton(l, "resend."+i.CaseID, "重新上传", widget.Secondary, func() { resend(i.CaseID) }))
 		}
-		rows = append(rows, widget.Card(l, widget.MiddleRow(l.Gap(), parts...)))
+		rows = append(rows, widget.CardPad(l, l.MM(4), widget.MiddleRow(l.Gap(), parts...)))
 	}
 	return rows
 }

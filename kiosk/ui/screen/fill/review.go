@@ -98,20 +98,27 @@ func (s *sign) View(c *ui.Ctx) ui.View {
 		say = "请办事的本人看一看，点“我同意”，再亲手签名"
 	}
 	parts := []fyne.CanvasObject{widget.NewHeading(l, title, "用手指在框里写名字。写不好，点“重新写”。", func() { c.Say(say) })}
-	parts = append(parts, rows...)
+	var sheet fyne.CanvasObject = widget.Spring()
 	if d.Form.SignatureField() != nil {
-		if s.pad == nil || s.look != l {
-			// Another text size: the sheet has another size, so it is signed anew.
-			if s.pad != nil {
-				s.pad.Wipe()
-			}
-			s.pad, s.look = widget.NewSignature(l, "在这里签名", func(bool) {}), l
-			pad := s.pad
-			c.Visit.OnWipe(func() { pad.Wipe() })
+		old := s.pad
+		s.pad = widget.NewSignature(l, "在这里签名", func(bool) {})
+		if old != nil {
+			s.pad.Sheet().Carry(old.Sheet().Points())
+			old.Wipe()
+		} else {
+			c.Visit.OnWipe(func() { s.pad.Wipe() })
 		}
-		parts = append(parts, widget.Fill(s.pad))
-	} else {
-		parts = append(parts, widget.Spring())
+		sheet = s.pad
+	}
+	switch {
+	case l.Portrait || len(rows) == 0:
+		parts = append(append(parts, rows...), widget.Fill(sheet))
+	default:
+		// Beside one another: a signature needs height.
+		for i := range rows {
+			rows[i] = widget.Fill(rows[i])
+		}
+		parts = append(parts, widget.Fill(widget.Split(l, 0.66, widget.Column(l.Gap(), rows...), sheet)))
 	}
 	return ui.View{
 		ID: "sign", Title: d.Service.Short, Step: stepsTotal(d), Steps: stepsTotal(d), Say: say,

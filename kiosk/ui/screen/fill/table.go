@@ -26,7 +26,7 @@ func (p *step) tableBody(c *ui.Ctx, f *catalog.Field, v form.Value) (fyne.Canvas
 			p.set(c, f.Name, form.Value{Rows: rows})
 			c.Redraw()
 		}).WithIcon("trash")
-		rows = append(rows, widget.Card(l, widget.MiddleRow(l.Gap(), widget.Badge(l, i+1), widget.Fill(widget.NewText(l, rowText(f, r))), del)))
+		rows = append(rows, widget.CardPad(l, l.MM(4), widget.MiddleRow(l.Gap(), widget.Badge(l, i+1), widget.Fill(widget.NewText(l, rowText(f, r))), del)))
 	}
 	add := widget.NewButton(l, "row.add", "加一行", widget.Secondary, func() { p.row, p.col = map[string]string{}, 0; c.Redraw() }).WithIcon("plus").Big()
 	if f.Rules.MaxRows > 0 && len(v.Rows) >= f.Rules.MaxRows {

@@ -145,13 +145,13 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 		name, state, tone := DeviceWords(h)
 		text := h.Cause
 		if h.Remedy != "" {
-			text += "\n怎么办：" + h.Remedy
+			text += "。" + h.Remedy
 		}
 		if text == "" {
 			text = "一切正常"
 		}
 		if !h.LastGood.IsZero() {
-			text += "\n最近一次成功：" + h.LastGood.In(ui.Beijing).Format("1月2日 15:04:05")
+			text += "。上次成功 " + h.LastGood.In(ui.Beijing).Format("1月2日 15:04:05")
 		}
 		if h.Demo {
 			name += "（模拟）"
@@ -174,9 +174,10 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 				c.Redraw()
 			}, nil)
 		})
-		rows = append(rows, widget.Card(l, widget.MiddleRow(l.Gap(),
-			widget.Fill(widget.Column(l.MM(1), widget.NewText(l, name).Bold().Sized(l.Head()), widget.NewText(l, text), widget.NewText(l, detail).Soft().Sized(l.Body()*0.85))),
-			widget.NewBanner(l, tone, state, nil), test)))
+		rows = append(rows, widget.CardPad(l, l.MM(4), widget.MiddleRow(l.Gap(),
+			widget.Fill(widget.Column(0, widget.Row(l.Gap(), widget.NewText(l, name).Bold().Sized(l.Body()*1.1), widget.Fill(widget.NewText(l, detail).Soft())),
+				widget.NewText(l, text))),
+			widget.Tag(l, tone, state), test)))
 	}
 	return ui.View{ID: "tech-devices", Title: "设备", Back: home2(c), OnDevice: func(device.Health) { c.Redraw() },
 		Body: widget.Column(l.Gap(), widget.NewHeading(l, "设备", "插拔后自己会恢复，不用重启。", nil), widget.Fill(widget.NewList(l, "devices", l.MM(3), rows...))),
