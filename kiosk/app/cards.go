@@ -33,7 +33,7 @@ type cardDesk struct {
 	holder resident.IDNumber // whose session it is
 	seq    uint64
 	cancel context.CancelFunc
-	ctx    context.Context
+	ctx    context.Context // nil before and after run
 	wg     sync.WaitGroup
 
 	tell sync.Mutex // keeps told in order
@@ -68,8 +68,9 @@ func (d *cardDesk) run(ctx context.Context) {
 	for _, off := range offs {
 		off()
 	}
-	d.mu.Lock()   // whoever began a read before this was counted; nobody begins one now
-	d.mu.Unlock() //nolint:staticcheck // a barrier
+	d.mu.Lock()
+	d.ctx = nil // whoever began a read before this was counted; nobody begins one now
+	d.mu.Unlock()
 	d.wg.Wait()
 }
 
@@ -223,8 +224,8 @@ func (d *cardDesk) begin(kind device.Kind) {
 	// What is shown, which read is under way and its number change together:
 	// the two readers call from goroutines of their own.
 	d.set(func(v *ui.CardView) {
-		if d.ctx == nil || d.ctx.Err() != nil {
-			return
+		if d.ctx == nil {
+			return // not begun, or over
 		}
 		d.stopLocked()
 		ctx, cancel := context.WithTimeout(d.ctx, readLimit)

@@ -225,14 +225,26 @@ func TestLineDownAndUp(t *testing.T) {
 }
 
 // TestTheLineBreaksWhileScansGo cuts the line again and again while pages are
-// uploaded: one case, every byte right.
+// uploaded: one case, every byte right, and no number before the last byte.
 func TestTheLineBreaksWhileScansGo(t *testing.T) {
-	h := newHouse(t)
-	page := bytes.Repeat(picture(t), 20)
+	h := newHouse(t, func(o *Options) { o.Config.UploadRateKB = 1000 })
+	page := bytes.Repeat(picture(t), 30)
+	if len(page) < 1<<20 {
+		t.Fatalf("a page of %d bytes is gone before it can be cut", len(page))
+	}
 	c := h.submit(h.filled("S01", page, page))
-	for range 5 {
-		h.await("anything to go", func() bool { return h.Line().Kind == sync.LineUp || h.state(c.ID) == cases.Accepted })
+	h.await("the body to be there", func() bool {
+		items, _, err := h.Queue(t.Context())
+		return err == nil && len(items) == 1 && items[0].State == cases.QueueSent
+	})
+	cuts := 0
+	for cuts < 3 && h.state(c.ID) != cases.Accepted {
+		cuts++
 		h.cable.plug(h.county.addr) // cuts what is there
+		h.await("the line again", func() bool { return h.Line().Kind == sync.LineUp })
+	}
+	if cuts < 3 {
+		t.Fatalf("accepted after %d cuts: nothing was under way", cuts)
 	}
 	h.await("the number", func() bool { return h.state(c.ID) == cases.Accepted })
 	if n := h.atCounty(); n != 1 {
