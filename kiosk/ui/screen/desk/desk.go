@@ -153,11 +153,11 @@ func (p *confirm) View(c *ui.Ctx) ui.View {
 	say := "请帮办员核对：人和证件是不是同一个人"
 	return ui.View{ID: "desk-confirm", Title: "核对本人", Back: func() { c.Visit.Claim = resident.Claim{}; c.Go(Home()) }, Say: say,
 		Body: widget.Column(l.Gap(), widget.NewHeading(l, "人和证件对得上吗？", "请看着证件原件和本人核对。核对的人会记入办件。", nil),
-			widget.Fill(widget.Card(l, widget.PairColumn(l, "who", []widget.Pair{
-				{Label: "姓名", Value: claim.Name.String(), Bold: true},
-				{Label: "号码", Value: claim.Number.String(), Bold: true},
-				{Label: "来自", Value: source(claim)},
-				{Label: "核对人", Value: c.Visit.Helper.Name + "（工号 " + c.Visit.Helper.Number + "）"}})))),
+			widget.Fill(widget.Hero(l, widget.Middle(widget.Wide(l, widget.Column(l.Gap()*1.2,
+				widget.NewText(l, claim.Name.String()).Sized(l.Huge()).Bold().Centred(),
+				widget.NewText(l, claim.Number.String()).Sized(l.Title()).Bold().Centred(),
+				widget.Middle(widget.Tag(l, widget.Info, source(claim))),
+				widget.NewText(l, "核对人 "+c.Visit.Helper.Name+"，工号 "+c.Visit.Helper.Number).Soft().Centred())))))),
 		Next: &ui.Action{Name: "next", Label: "是同一个人", Do: func() {
 			ui.Do(c, "正在记下", func(context.Context) (resident.Claim, error) { return c.B.ConfirmPerson(claim) },
 				func(checked resident.Claim) { c.Visit.Claim = checked; c.Go(c.Nav.Menu()) }, nil)
@@ -284,7 +284,9 @@ func deadline(c *ui.Ctx, k cases.Case) (widget.Tone, string) {
 		return widget.Neutral, ""
 	case n < 0:
 		return widget.Bad, fmt.Sprintf("超时 %d 天", -n)
-	case n <= 1:
+	case n == 0:
+		return widget.Warn, "今天到期"
+	case n == 1:
 		return widget.Warn, fmt.Sprintf("还剩 %d 天", n)
 	}
 	return widget.Good, fmt.Sprintf("还剩 %d 天", n)

@@ -20,6 +20,8 @@ type done struct {
 	got []ui.Received
 	pic image.Image // the receipt, once rendered
 	pdf []byte
+	// blind means that the receipt cannot be shown here.
+	blind bool
 }
 
 // View implements ui.Page.
@@ -47,9 +49,12 @@ func (p *done) View(c *ui.Ctx) ui.View {
 			widget.Fill(widget.Column(0, widget.NewText(l, head).Sized(l.Huge()).Bold(), widget.NewText(l, sentence).Soft()))),
 		widget.Fill(widget.Card(l, widget.NewPairs(l, "done", pairs))))
 	pic := widget.NewPicture(l, "正在准备回执")
-	if p.pic != nil {
+	switch {
+	case p.pic != nil:
 		pic.SetImage(p.pic)
-	} else {
+	case p.blind:
+		pic.SetText("这里看不了回执，照样可以打印")
+	default:
 		p.render(c)
 	}
 	var body fyne.CanvasObject
@@ -66,7 +71,7 @@ func (p *done) View(c *ui.Ctx) ui.View {
 			{Name: "print", Label: "打印回执", Icon: "printer", Do: func() { p.print(c) }}},
 		OnCase: func(n cases.Case) {
 			if n.ID == p.c.ID && n.State != p.c.State {
-				p.c, p.pic, p.pdf = n, nil, nil
+				p.c, p.pic, p.pdf, p.blind = n, nil, nil, false
 				c.Redraw()
 				h, s := paper.StateWords(n.State)
 				c.Say(h + "。" + s)
@@ -102,9 +107,14 @@ func (p *done) render(c *ui.Ctx) {
 	}, func(v paperView) {
 		if p.c.State == state && p.pic == nil {
 			p.pic, p.pdf = v.img, v.pdf
+			c.Visit.OnWipe(func() { ui.WipeImage(v.img); clear(v.pdf) })
 			c.Redraw()
 		}
-	}, func(error) bool { return true }) // the paper can still be printed
+	}, func(error) bool { // the paper can still be printed
+		p.blind = true
+		c.Redraw()
+		return true
+	})
 }
 
 func (p *done) print(c *ui.Ctx) {

@@ -36,7 +36,7 @@ func (r *review) View(c *ui.Ctx) ui.View {
 	say := "请看一看填得对不对。不对的地方，点“修改”"
 	return ui.View{
 		ID: "review", Title: d.Service.Short, Step: stepsTotal(d) - 1, Steps: stepsTotal(d), Say: say,
-		Body: widget.Column(l.Gap(), widget.NewHeading(l, "都对吗？", "不对的地方，点“修改”。", func() { c.Say(say) }),
+		Body: widget.Column(l.Gap(), widget.NewHeading(l, "都对吗？不对就点“修改”", "", func() { c.Say(say) }),
 			widget.Fill(widget.NewReview(l, "review", pairs))),
 		Back: func() { lastStep(c) },
 		Next: &ui.Action{Name: "next", Label: "都对，去签名", Do: func() { r.next(c) }},

@@ -87,7 +87,7 @@ func caseRow(c *ui.Ctx, k cases.Case) fyne.CanvasObject {
 	if k.Acceptance != "" {
 		sub += " · 受理编号 " + k.Acceptance
 	}
-	return widget.NewTile(c.Look, "case."+k.ID, widget.TileOptions{Title: k.ServiceName, Sub: sub, Icon: iconOf(k.State)}, func() { c.Go(&timeline{id: k.ID}) })
+	return widget.NewTile(c.Look, "case."+k.ID, widget.TileOptions{Title: k.ServiceName, Sub: sub, Icon: iconOf(k.State), Small: true}, func() { c.Go(&timeline{id: k.ID}) })
 }
 
 func iconOf(s cases.State) string {
