@@ -16,6 +16,7 @@ import (
 	"cunban/kiosk/app/config"
 	"cunban/kiosk/cases"
 	"cunban/kiosk/form"
+	"cunban/kiosk/paper/renderworker"
 	"cunban/kiosk/ui"
 	"cunban/sync/upstream"
 )
@@ -29,7 +30,13 @@ const (
 	envKills = "CUNBAN_KILLS"
 )
 
+// renderArg makes the test binary the PDF worker.
+const renderArg = "render"
+
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == renderArg {
+		os.Exit(renderworker.Main(os.Stdin, os.Stdout, os.Stderr))
+	}
 	if dir := os.Getenv(envKillDir); dir != "" {
 		if err := workUntilKilled(dir, os.Getenv(envKillUp), os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
