@@ -10,6 +10,7 @@ import (
 	"fyne.io/fyne/v2/canvas"
 	fw "fyne.io/fyne/v2/widget"
 
+	"cunban/kiosk/form"
 	"cunban/kiosk/session"
 	"cunban/kiosk/ui/widget"
 )
@@ -172,6 +173,9 @@ func (s *Shell) trouble(t *Trouble) {
 // helpEvery keeps a hand that presses many times from calling many times.
 const helpEvery = 10 * time.Second
 
+// helpStands is how long the words stay where no idle clock takes them away.
+const helpStands = time.Minute
+
 // callHelp calls the clerk and says so.
 func (s *Shell) callHelp() {
 	where := s.view.ID
@@ -180,6 +184,7 @@ func (s *Shell) callHelp() {
 		b := s.b
 		go b.CallHelp(context.Background(), where)
 	}
+	s.helpAt = s.o.Now()
 	text := "帮办员听到铃声会过来。请在屏幕前等一等，填好的内容都在。"
 	if p := s.b.Point(); p.Phone != "" {
 		text += "也可以打电话 " + p.Phone + "。"
@@ -188,14 +193,17 @@ func (s *Shell) callHelp() {
 	join := Action{Name: "help-staff", Label: "帮办员登录", Icon: "staff", Do: func() {
 		s.clear(layerHelp)
 		at := s.page
-		s.show(s.nav.StaffSignIn(func(c *Ctx) {
+		s.show(&detour{back: at, Page: s.nav.StaffSignIn(func(c *Ctx) {
 			// The clerk takes over where the resident stands.
-			if c.Visit.Known() {
-				c.Go(at)
+			if !c.Visit.Known() {
+				c.Go(c.Nav.StaffHome())
 				return
 			}
-			c.Go(c.Nav.StaffHome())
-		}))
+			if d := c.Visit.Draft; d != nil && d.Form != nil {
+				d.Form.Update(func(f *form.Context) { f.Role = form.RoleStaff })
+			}
+			c.Go(at)
+		})})
 	}}
 	s.put(layerHelp, func() fyne.CanvasObject {
 		l := s.look
@@ -205,6 +213,21 @@ func (s *Shell) callHelp() {
 			widget.Row(l.Gap(), s.button(join, widget.Secondary), widget.Spring(), s.button(back, widget.Primary))))
 	})
 	s.say("正在呼叫帮办员，请等一等")
+}
+
+// detour is a page off somebody's way: its 返回 leads back there.
+type detour struct {
+	Page
+	back Page
+}
+
+// View implements Page.
+func (d *detour) View(c *Ctx) View {
+	v := d.Page.View(c)
+	if v.First {
+		v.Back = func() { c.Go(d.back) }
+	}
+	return v
 }
 
 // showIdle asks whether somebody is there, with a ring that runs out.
@@ -261,6 +284,7 @@ func (s *Shell) showCover(left time.Duration) {
 
 // showCardLeft calls out a card that was left behind.
 func (s *Shell) showCardLeft() {
+	s.helpAt = time.Time{} // this stands until the card is gone
 	ok := Action{Name: "card-left-ok", Label: "知道了", Do: func() { s.clear(layerHelp) }}
 	s.put(layerHelp, func() fyne.CanvasObject {
 		l := s.look

@@ -52,6 +52,9 @@ type View struct {
 	Footer fyne.CanvasObject
 	// Back is 返回; nil hides it. It never loses an answer.
 	Back func()
+	// First marks a page whose 返回 leaves what the page is for, so that a detour
+	// may lead it back to where it began.
+	First bool
 	// NoHome hides 首页 (while something is being saved).
 	NoHome bool
 	// Next is the one primary button at the right; Extra stand left of it.
@@ -108,8 +111,9 @@ type Routes struct {
 	Public func(svc *catalog.Service) bool
 	// Leave is 请取走您的卡 and the end of the visit.
 	Leave func() Page
-	// StaffSignIn signs a clerk in; then decides where to.
-	StaffSignIn func(then func(c *Ctx)) Page
+	// StaffSignIn signs a clerk in; then decides where to, back where to when
+	// nobody signs in.
+	StaffSignIn func(then, back func(c *Ctx)) Page
 	StaffHome   func() Page
 	TechSignIn  func() Page
 	TechHome    func() Page

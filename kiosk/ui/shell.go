@@ -80,6 +80,7 @@ type Shell struct {
 	busyL   *busyLayer
 	overlay map[layer]*cover
 	calls   time.Time // when help was called last
+	helpAt  time.Time // since when the words of a call stand, zero if they do not
 	pending int       // works of Do that have not come back
 }
 
@@ -187,7 +188,7 @@ func (s *Shell) show(p Page) {
 	s.clear(layerHelp)
 	s.stopBusy()
 	s.build()
-	if !s.view.Idle && s.b.Session().Phase == session.Nobody {
+	if !s.view.Idle && s.visit.Number == 0 && s.b.Session().Phase == session.Nobody {
 		// Somebody left the home page without a card: the idle clock runs for
 		// her too.
 		s.visit.Number = s.b.Browse()
@@ -406,8 +407,16 @@ func (s *Shell) SessionEvent(e session.Event) {
 	})
 }
 
-// Minute refreshes what tells the time.
-func (s *Shell) Minute() { s.Post(s.refreshBar) }
+// Minute refreshes what tells the time, and takes away a call for help that
+// somebody left standing on the home page.
+func (s *Shell) Minute() {
+	s.Post(func() {
+		s.refreshBar()
+		if s.view.Idle && !s.helpAt.IsZero() && s.o.Now().Sub(s.helpAt) >= helpStands {
+			s.clear(layerHelp)
+		}
+	})
+}
 
 // Root is what can be touched now: the top overlay, or the page. UI goroutine
 // only; for tests.

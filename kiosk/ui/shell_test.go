@@ -367,3 +367,68 @@ func TestLookGoesBack(t *testing.T) {
 		return s.Page == "home" && s.Look == theme.Day.String()+" "+theme.Standard.String()
 	})
 }
+
+// TestClerkTakesOver: called for help, the clerk signs in on the resident's
+// screen and goes on where she stands; one who thinks better of it leaves
+// everything as it was.
+func TestClerkTakesOver(t *testing.T) {
+	k := newBench(t)
+	k.insert()
+	k.loop.Do(func() { k.s.Go(screen.Routes().Service(k.b.Cat.Service("S05"))) })
+	k.page("notice")
+	k.tap("next")
+	k.until("the form", func(s ui.ScreenState) bool { return strings.HasPrefix(s.Page, "step-") && s.Pending == 0 })
+	var where, caseID string
+	k.loop.Do(func() { where, caseID = k.s.Look().Page, k.s.Visit().Draft.CaseID })
+	k.tap("help")
+	k.overlay("help")
+	k.tap("help-staff")
+	k.page("sign-in-number")
+	k.tap("back")
+	k.page(where)
+	k.tap("help")
+	k.overlay("help")
+	k.tap("help-staff")
+	k.page("sign-in-number")
+	for _, r := range "30830101" {
+		k.tap("key." + string(r))
+	}
+	k.tap("next")
+	k.page("sign-in-pin")
+	for _, r := range "246810" {
+		k.tap("key." + string(r))
+	}
+	k.page(where)
+	k.loop.Do(func() {
+		v := k.s.Visit()
+		if v.Helper == nil || !v.Known() || v.Draft == nil || v.Draft.CaseID != caseID {
+			t.Errorf("after the clerk signed in: helper %v, known %v, draft %v", v.Helper != nil, v.Known(), v.Draft != nil)
+		}
+	})
+}
+
+// TestHelpLeftOnHomePage: the words of a call go away by themselves where no
+// session ends them, and stay where somebody waits.
+func TestHelpLeftOnHomePage(t *testing.T) {
+	k := newBench(t)
+	k.page("home")
+	k.tap("help")
+	k.overlay("help")
+	k.s.Minute()
+	k.overlay("help")
+	k.loop.Do(func() { k.b.At = k.b.At.Add(2 * time.Minute) })
+	k.s.Minute()
+	k.page("home")
+	// A card left behind is called out for as long as it is there.
+	k.s.SessionEvent(session.Event{Kind: session.CardLeft, First: true})
+	k.overlay("help")
+	k.s.Minute()
+	k.overlay("help")
+	k.s.CardGone()
+	k.insert()
+	k.tap("help")
+	k.overlay("help")
+	k.loop.Do(func() { k.b.At = k.b.At.Add(2 * time.Minute) })
+	k.s.Minute()
+	k.overlay("help")
+}

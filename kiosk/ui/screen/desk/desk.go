@@ -50,7 +50,7 @@ func (p *signIn) View(c *ui.Ctx) ui.View {
 	l := c.Look
 	if !p.asksPIN {
 		pad := input.NewNumberPad(l, input.NumberOptions{Value: p.number, Max: staff.MaxNumber, Hint: "工号", OnChange: func(s string) { p.number = s }})
-		return ui.View{ID: "sign-in-number", Title: p.title, Back: c.Home,
+		return ui.View{ID: "sign-in-number", Title: p.title, Back: c.Home, First: true,
 			Body: widget.Column(l.Gap(), widget.NewHeading(l, "请输入工号", "工号由县里分配。", nil).Warn(p.wrong), widget.Fill(pad)),
 			Next: &ui.Action{Name: "next", Label: "下一步", Do: func() {
 				if len(p.number) < staff.MinNumber {

@@ -110,6 +110,13 @@ func (p *step) columnBody(c *ui.Ctx, f *catalog.Field, v form.Value) (fyne.Canva
 		} else {
 			p.set(c, f.Name, form.Value{Rows: append(slices.Clone(v.Rows), p.row)})
 			p.row = nil
+			if st, ok := c.Visit.Draft.Form.StepFor(f.Name); ok {
+				// What is wrong with the row is said at once, not at the end.
+				if pr := c.Visit.Draft.Form.CheckStep(st); pr != nil && !pr.Warn {
+					p.problem = pr.Text
+					c.Say(pr.Text)
+				}
+			}
 		}
 		c.Redraw()
 	}
