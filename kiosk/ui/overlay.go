@@ -242,7 +242,7 @@ func (s *Shell) showIdle(left time.Duration) {
 		goOn := Action{Name: "continue", Label: "我还在，继续", Do: func() { s.clear(layerIdle) }} // the touch itself answers
 		return s.panel(215, widget.Column(l.Gap()*1.4,
 			widget.NewText(l, "您还在吗？").Sized(l.Huge()).Bold().Centred(),
-			widget.NewText(l, "不点的话，就回到首页，填的内容不保留。").Soft().Centred(),
+			widget.NewText(l, s.lost("不点的话，就回到首页，填的内容不保留。", "不点的话，就回到首页。")).Soft().Centred(),
 			widget.Middle(ring),
 			widget.Row(l.Gap(), widget.Spring(), s.button(goOn, widget.Primary), widget.Spring())))
 	})
@@ -277,7 +277,7 @@ func (s *Shell) showCover(left time.Duration) {
 			widget.Middle(widget.Drawing(l, "insert-card", l.MM(62))),
 			widget.NewText(l, "卡取走了").Sized(l.Huge()).Bold().Centred(),
 			widget.NewText(l, fmt.Sprintf("要接着办，请在 %d 秒内把原来的卡插回来。", int(left.Seconds()))).Centred(),
-			widget.NewText(l, "不办了就不用管，内容会自动清掉。").Soft().Centred()))
+			widget.NewText(l, s.lost("不办了就不用管，内容会自动清掉。", "不办了就不用管，会自动回到首页。")).Soft().Centred()))
 	})
 	s.say("卡取走了。要接着办，请把卡插回来")
 }
@@ -306,13 +306,22 @@ func (s *Shell) CardGone() {
 	})
 }
 
+// lost picks the words for leaving: what was submitted is saved, whatever
+// happens to the screen, and nobody may think otherwise.
+func (s *Shell) lost(filling, otherwise string) string {
+	if s.visit.Draft != nil {
+		return filling
+	}
+	return otherwise + "已经提交的不受影响。"
+}
+
 // sayFarewell says why the screen went back to the home page.
 func (s *Shell) sayFarewell(why session.Reason) {
 	switch why {
 	case session.IdleOut:
 		s.say("已经回到首页")
 	case session.CardTaken, session.OtherCard:
-		s.say("已经回到首页，填的内容没有保留")
+		s.say("已经回到首页")
 	case session.Done, session.SignedOut, session.Stopped:
 	}
 }

@@ -111,9 +111,8 @@ type Routes struct {
 	Public func(svc *catalog.Service) bool
 	// Leave is 请取走您的卡 and the end of the visit.
 	Leave func() Page
-	// StaffSignIn signs a clerk in; then decides where to, back where to when
-	// nobody signs in.
-	StaffSignIn func(then, back func(c *Ctx)) Page
+	// StaffSignIn signs a clerk in; then decides where to.
+	StaffSignIn func(then func(c *Ctx)) Page
 	StaffHome   func() Page
 	TechSignIn  func() Page
 	TechHome    func() Page

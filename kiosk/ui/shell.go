@@ -370,6 +370,9 @@ func (s *Shell) CaseChanged(c cases.Case) {
 // PointChanged tells that the terminal's identity or its being open changed.
 func (s *Shell) PointChanged() {
 	s.Post(func() {
+		if s.view.ID == "enrol" && s.b.Point().Enrolled {
+			return // the page says so itself before it goes home
+		}
 		if s.b.Session().Phase == session.Nobody {
 			s.goHome()
 		}

@@ -317,7 +317,10 @@ func (p *queue) View(c *ui.Ctx) ui.View {
 		ui.Do(c, "正在重新上传", func(ctx context.Context) (struct{}, error) { return struct{}{}, c.B.Resend(ctx, id) },
 			func(struct{}) { p.loaded = false; c.Redraw() }, nil)
 	})
-	var body fyne.CanvasObject = widget.StateCard(l, widget.State{Tone: widget.Good, Title: "都上传了", Text: "没有等待上传的，也没有要处理的。"})
+	var body fyne.CanvasObject = widget.Middle(widget.NewText(l, "正在查，请稍等").Soft().Centred())
+	if p.loaded {
+		body = widget.StateCard(l, widget.State{Tone: widget.Good, Title: "都上传了", Text: "没有等待上传的，也没有要处理的。"})
+	}
 	if len(rows) > 0 {
 		body = widget.NewList(l, "queue", l.MM(3), rows...)
 	}

@@ -115,15 +115,16 @@ func (p *card) View(c *ui.Ctx) ui.View {
 type identity struct {
 	claim resident.Claim
 	then  func(c *ui.Ctx)
-	asked bool // the register was asked
+	asked *ui.Ctx // where the register was asked: a page left meanwhile asks again
+	done  bool    // it answered, or could not
 	said  wire.VerifyClaimOut
 }
 
 // View implements ui.Page.
 func (p *identity) View(c *ui.Ctx) ui.View {
 	l := c.Look
-	if !p.asked {
-		p.asked = true
+	if !p.done && p.asked != c {
+		p.asked = c
 		if !c.Visit.Known() || !c.Visit.Claim.SamePerson(p.claim) {
 			c.Begin(p.claim)
 		}
@@ -131,11 +132,11 @@ func (p *identity) View(c *ui.Ctx) ui.View {
 			claim, out, err := c.B.Verify(ctx, p.claim)
 			return checked{claim, out}, err
 		}, func(v checked) {
-			p.claim, p.said = v.claim, v.out
+			p.claim, p.said, p.done = v.claim, v.out, true
 			c.Begin(p.claim)
 			c.Visit.Checked = v.out.Result
 			c.Redraw()
-		}, func(error) bool { return true }) // not verified is no fault: the case says so
+		}, func(error) bool { p.done = true; return true }) // not verified is no fault: the case says so
 	}
 	source := "社保卡"
 	if p.claim.Source == resident.FromIDCard {

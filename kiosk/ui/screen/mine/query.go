@@ -25,12 +25,13 @@ func Query(svc *catalog.Service) ui.Page {
 }
 
 type query struct {
-	svc  *catalog.Service
-	done bool
-	out  wire.RecordsOut
-	asOf time.Time
-	said string // why there is nothing
-	todo string
+	svc   *catalog.Service
+	done  bool    // the county answered, or could not
+	asked *ui.Ctx // where it was asked: a page left meanwhile asks again
+	out   wire.RecordsOut
+	asOf  time.Time
+	said  string // why there is nothing
+	todo  string
 }
 
 type records struct {
@@ -42,17 +43,21 @@ type records struct {
 func (p *query) View(c *ui.Ctx) ui.View {
 	l := c.Look
 	v := ui.View{ID: "query", Title: p.svc.Short, Back: func() { c.Go(c.Nav.Service(p.svc)) }}
-	if !p.done {
-		p.done = true
+	if !p.done && p.asked != c {
+		p.asked = c
 		claim := c.Visit.Claim
 		go c.B.Note(context.WithoutCancel(c), oplog.QueryMade, oplog.OK, "", map[string]string{"service": p.svc.ID})
 		ui.Do(c, "正在向县里查", func(ctx context.Context) (records, error) {
 			out, asOf, err := c.B.Records(ctx, p.svc.ID, claim, 0)
 			return records{out, asOf}, err
-		}, func(r records) { p.out, p.asOf = r.out, r.asOf; c.Redraw(); c.Say(p.svc.Short + "查到了") },
+		}, func(r records) {
+			p.done, p.out, p.asOf = true, r.out, r.asOf
+			c.Redraw()
+			c.Say(p.svc.Short + "查到了")
+		},
 			func(err error) bool {
 				t := ui.AsTrouble(err)
-				p.said, p.todo = t.Text, t.Remedy
+				p.done, p.said, p.todo = true, t.Text, t.Remedy
 				c.Redraw()
 				c.Say(t.Text + "。" + t.Remedy)
 				return true
@@ -61,7 +66,7 @@ func (p *query) View(c *ui.Ctx) ui.View {
 	switch {
 	case p.said != "":
 		v.Body = widget.StateCard(l, widget.State{Tone: widget.Warn, Title: p.said, Text: p.todo, Buttons: []fyne.CanvasObject{
-			widget.NewButton(l, "again", "再查一次", widget.Secondary, func() { p.done, p.said = false, ""; c.Redraw() }).WithIcon("refresh").Big()}})
+			widget.NewButton(l, "again", "再查一次", widget.Secondary, func() { p.done, p.asked, p.said = false, nil, ""; c.Redraw() }).WithIcon("refresh").Big()}})
 	case p.asOf.IsZero():
 		v.Body = widget.Middle(widget.NewText(l, "正在向县里查，请稍等").Soft().Centred())
 	default:

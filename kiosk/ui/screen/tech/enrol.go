@@ -2,6 +2,7 @@ package tech
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"fyne.io/fyne/v2"
@@ -19,6 +20,7 @@ type enrol struct {
 	code    string
 	wrong   string
 	waiting string
+	cancel  context.CancelFunc // ends the waiting; nil while nothing is asked
 	back    func() ui.Page
 }
 
@@ -77,7 +79,10 @@ func (p *enrol) View(c *ui.Ctx) ui.View {
 	parts = append(parts, widget.Card(l, widget.NewText(l, shown).Bold().Sized(l.Title()).Centred()),
 		widget.Fill(widget.Even(cols, l.MM(3), keys...)))
 	next := &ui.Action{Name: "next", Label: "登记", Do: func() { p.enrol(c) }}
-	if len(p.code) < codeLen {
+	switch {
+	case p.cancel != nil:
+		next = &ui.Action{Name: "enrol-cancel", Label: "不等了", Do: p.cancel}
+	case len(p.code) < codeLen:
 		next.Disabled = "还没输完"
 	}
 	v := ui.View{ID: "enrol", Title: "村办终端登记", Idle: p.back == nil, NoHome: true, Body: widget.Column(l.Gap(), parts...), Next: next}
@@ -87,19 +92,29 @@ func (p *enrol) View(c *ui.Ctx) ui.View {
 	return v
 }
 
+// enrol asks the county. A person there may take hours to agree, so the page
+// stays free: waiting can be given up, and gone on with later by the same code.
 func (p *enrol) enrol(c *ui.Ctx) {
 	code := p.code
-	ui.Do(c, "正在登记", func(ctx context.Context) (wire.Identity, error) {
+	ctx, cancel := context.WithCancel(c)
+	p.cancel, p.wrong, p.waiting = cancel, "", "正在登记，请稍等"
+	c.Redraw()
+	ui.Do(c, "", func(context.Context) (wire.Identity, error) {
+		defer cancel()
 		return c.B.Enrol(ctx, code, func(text string) {
-			c.Progress(text)
+			c.Post(func() { p.waiting = text; c.Redraw() })
 		})
 	}, func(id wire.Identity) {
-		p.code = ""
-		c.Tell("登记好了", id.Village+"，终端号 "+id.ID)
-		c.Home()
+		p.code, p.waiting, p.cancel = "", "", nil
+		c.Ask("登记好了", id.Village+"，终端号 "+id.ID, ui.Action{Name: "ok", Label: "知道了", Do: c.Home}, ui.Action{})
 	}, func(err error) bool {
-		t := ui.AsTrouble(err)
-		p.wrong, p.waiting = t.Text+"。"+t.Remedy, ""
+		p.waiting, p.cancel = "", nil
+		if errors.Is(err, context.Canceled) {
+			p.wrong = "没有等到县里同意。用同一个登记码可以接着登记"
+		} else {
+			t := ui.AsTrouble(err)
+			p.wrong = t.Text + "。" + t.Remedy
+		}
 		c.Redraw()
 		return true
 	})

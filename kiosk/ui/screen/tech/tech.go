@@ -363,7 +363,10 @@ func (p *queue) View(c *ui.Ctx) ui.View {
 			c.Redraw()
 		}, nil)
 	}
-	var body fyne.CanvasObject = widget.StateCard(l, widget.State{Tone: widget.Good, Title: "都上传了", Text: "没有等待上传的办件。"})
+	var body fyne.CanvasObject = widget.Middle(widget.NewText(l, "正在看，请稍等").Soft().Centred())
+	if p.loaded {
+		body = widget.StateCard(l, widget.State{Tone: widget.Good, Title: "都上传了", Text: "没有等待上传的办件。"})
+	}
 	if len(p.rows) > 0 {
 		body = widget.NewList(l, "queue", l.MM(3), p.rows...)
 	}
