@@ -308,13 +308,17 @@ func (d *cardDesk) forget() {
 	d.holder = resident.IDNumber{}
 	d.mu.Unlock()
 	lying := d.id != nil && d.id.CardState().State != device.CardNone
+	left := d.social != nil && d.social.CardState().State != device.CardNone
 	d.set(func(v *ui.CardView) {
 		if gone.IsZero() || v.Claim.Number != gone {
 			return
 		}
 		phase, reader := ui.CardWaiting, ""
-		if v.Reader == string(device.KindIDReader) && lying {
+		switch {
+		case v.Reader == string(device.KindIDReader) && lying:
 			phase, reader = ui.CardLiftIDCard, v.Reader
+		case v.Reader == string(device.KindCardReader) && left:
+			reader = v.Reader // so that its going is news, and ends the reminder
 		}
 		*v = ui.CardView{Phase: phase, Seq: v.Seq, Reader: reader}
 	})

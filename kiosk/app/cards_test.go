@@ -421,6 +421,26 @@ func TestCardBackWhileCovered(t *testing.T) {
 	}
 }
 
+// TestCardLeftBehindIsTakenOut: the claim goes with the session, but that the
+// card goes is still told, or the reminder of it would never end.
+func TestCardLeftBehindIsTakenOut(t *testing.T) {
+	onTable(t, func(t *testing.T, x *cardTable) {
+		x.social.card(device.CardInserted)
+		x.social.reads <- answer{social: zhangCard()}
+		synctest.Wait()
+		x.belongs(x.current().Claim.Number)
+		x.forget()
+		if v := x.current(); v.Phase != ui.CardWaiting || !v.Claim.Number.IsZero() {
+			t.Fatalf("after the session: %+v", v)
+		}
+		before := len(x.phases())
+		x.social.card(device.CardNone)
+		if got := x.phases(); len(got) != before+1 || got[before] != ui.CardWaiting {
+			t.Errorf("the card went and nobody was told: %v", got)
+		}
+	})
+}
+
 func TestCardDeskEndsWithItsReads(t *testing.T) {
 	onTable(t, func(t *testing.T, x *cardTable) {
 		x.social.card(device.CardInserted)
