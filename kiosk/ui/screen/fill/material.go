@@ -57,7 +57,7 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 	lo, hi := pagesOf(s)
 	p.at = min(max(p.at, 0), max(len(shots)-1, 0))
 
-	sources := c.B.Sources()
+	sources := offered(c)
 	usable := func(src ui.Source) bool { return src.Health.State.Usable() || src.Health.State == device.StateBusy }
 	var side []fyne.CanvasObject
 	count := fmt.Sprintf("已有 %d 页，要 %d 页", len(shots), lo)
@@ -79,16 +79,16 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 		if src.Kind == device.KindPageFolder {
 			label = "取" + src.Name + "的一页"
 		}
-		b := widget.NewButton(l, "take."+string(src.Kind), label, kind, func() { p.take(c, src.Kind) }).WithIcon("scanner").Big()
+		b := widget.NewButton(l, "take."+string(src.Kind), label, kind, func() { p.take(c, src.Kind, newPage) }).WithIcon("scanner").Big()
 		if len(shots) >= hi {
 			b.Disable("已经够了")
 		}
 		side = append(side, b)
 	}
 	if len(shots) > 0 {
-		side = append(side,
-			widget.NewButton(l, "retake", "这页重拍", widget.Secondary, func() { p.drop(c); p.retake(c, sources, usable) }).WithIcon("refresh"),
-			widget.NewButton(l, "drop", "删掉这页", widget.Plain, func() { p.drop(c); c.Redraw() }).WithIcon("trash"))
+		side = append(side, widget.Even(2, l.MM(4),
+			widget.NewButton(l, "retake", "这页重拍", widget.Secondary, func() { p.retake(c, sources, usable) }),
+			widget.NewButton(l, "drop", "删掉这页", widget.Plain, func() { p.drop(c); c.Redraw() })))
 	}
 	if !can {
 		text := s.Blocked
@@ -139,6 +139,14 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 	return widget.Split(l, 0.38, main, widget.Column(l.Gap(), side...)), extra
 }
 
+// offered are the sources for whoever is here. The clerk's folder may hold
+// somebody else's pages: only the clerk takes from it.
+func offered(c *ui.Ctx) []ui.Source {
+	return slices.DeleteFunc(slices.Clone(c.B.Sources()), func(s ui.Source) bool {
+		return s.Kind == device.KindPageFolder && c.Visit.Helper == nil
+	})
+}
+
 func emptyWords(can bool) string {
 	if can {
 		return "把纸放好，点“扫描一页”"
@@ -160,15 +168,19 @@ func (p *step) drop(c *ui.Ctx) {
 func (p *step) retake(c *ui.Ctx, sources []ui.Source, usable func(ui.Source) bool) {
 	for _, src := range sources {
 		if usable(src) {
-			p.take(c, src.Kind)
+			p.take(c, src.Kind, p.at)
 			return
 		}
 	}
 	c.Redraw()
 }
 
-// take captures one page. What goes wrong loses no page that is there.
-func (p *step) take(c *ui.Ctx, k device.Kind) {
+// newPage is the place of a page that is taken beside the others.
+const newPage = -1
+
+// take captures one page, in place of page at or as a new one. What goes wrong
+// loses no page that is there.
+func (p *step) take(c *ui.Ctx, k device.Kind, at int) {
 	d, key := c.Visit.Draft, p.key
 	p.problem = ""
 	ui.Do(c, "正在扫描", func(ctx context.Context) (ui.Shot, error) { return c.B.Take(ctx, k) }, func(sh ui.Shot) {
@@ -177,8 +189,13 @@ func (p *step) take(c *ui.Ctx, k device.Kind) {
 			c.Redraw()
 			return
 		}
-		d.Shots[key] = append(d.Shots[key], sh)
-		p.at = len(d.Shots[key]) - 1
+		if at >= 0 && at < len(d.Shots[key]) {
+			clear(d.Shots[key][at].JPEG)
+			d.Shots[key][at], p.at = sh, at
+		} else {
+			d.Shots[key] = append(d.Shots[key], sh)
+			p.at = len(d.Shots[key]) - 1
+		}
 		syncPages(d, key)
 		go c.B.Note(context.WithoutCancel(c), oplog.MaterialCaptured, oplog.OK, d.CaseID, map[string]string{"material": key})
 		c.Redraw()
