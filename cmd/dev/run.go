@@ -85,8 +85,7 @@ func open(ctx context.Context, o stageOptions) error {
 	if err := s.startKiosk(ctx); err != nil {
 		return err
 	}
-	panel, err := s.start(ctx, "panel", "", s.prog("kiosk"), "panel", "--sim", filepath.Join(s.simDir, "control.sock"))
-	if err != nil {
+	if _, err := s.startPanel(ctx); err != nil {
 		return err
 	}
 	fmt.Printf(`the terminal is open; close its window to end
@@ -96,7 +95,6 @@ func open(ctx context.Context, o stageOptions) error {
   county's page   http://%s/ (account in %s)
   simulated hardware in the panel window, or: %s sim VERB --dir %s
 `, code, clerkNumber, clerkPIN, techNumber, techPIN, s.adminAddr, filepath.Join(s.logDir, "upstream.log"), s.prog("kioskctl"), s.simDir)
-	_ = panel
 	select {
 	case <-s.kiosk.done:
 		if s.kiosk.err != nil {

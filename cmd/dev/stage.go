@@ -57,7 +57,6 @@ type stage struct {
 	procs                                         []*process
 	xvfb, upstream, sim, kiosk                    *process
 	upstreamAddr, adminAddr, lineAddr, printAddr  string
-	adminAccount                                  string
 }
 
 // setStage starts the county, the hardware and, without a display, a screen.
@@ -253,6 +252,16 @@ func (s *stage) startKiosk(ctx context.Context) error {
 	}
 	s.kiosk = p
 	return nil
+}
+
+// startPanel opens the window of the simulated hardware on the display.
+func (s *stage) startPanel(ctx context.Context) (*process, error) {
+	p, err := start(ctx, s.logDir, "panel", "", 0, []string{"DISPLAY=" + s.display, "TMPDIR=" + s.tmpDir},
+		s.prog("kiosk"), "panel", "--sim", filepath.Join(s.simDir, "control.sock"))
+	if err == nil {
+		s.procs = append(s.procs, p)
+	}
+	return p, err
 }
 
 // stopKiosk stops the terminal as a technician does; not stopping cleanly is an
