@@ -14,6 +14,7 @@ type regionAt struct {
 	open               bool
 	level              int // 0 province, 1 county, 2 town, 3 village
 	province, cnt, twn string
+	title              string // the question of this level
 }
 
 // regionBody shows the division that stands there, and a way to another by big
@@ -87,17 +88,16 @@ func (p *step) regionBody(c *ui.Ctx, f *catalog.Field, code string) (fyne.Canvas
 			r.open = false
 		}
 		c.Redraw()
-	})
-	up := widget.NewButton(l, "region.up", "回上一级选", widget.Plain, func() {
-		if r.level > 0 {
-			r.level--
+		if r.open {
+			c.Say(r.title)
 		}
-		c.Redraw()
-	}).WithIcon("back")
-	if r.level == 0 {
-		up.Disable("")
+	})
+	r.title = title
+	var extra []ui.Action
+	if r.level > 0 {
+		extra = []ui.Action{{Name: "region.up", Label: "回上一级选", Icon: "back", Do: func() { r.level--; c.Redraw() }}}
 	}
-	return widget.Column(l.Gap(), widget.MiddleRow(l.Gap(), widget.Fill(widget.NewText(l, title).Bold().Sized(l.Head())), up), widget.Fill(grid)), nil
+	return grid, extra
 }
 
 func first6(s string) string { return s[:min(6, len(s))] }

@@ -113,6 +113,11 @@ func (p *step) View(c *ui.Ctx) ui.View {
 		say = title
 	}
 	body, extra := p.body(c, s)
+	if p.region.open {
+		// A region is asked level by level.
+		title, hint = p.region.title, s.Title
+		say = title
+	}
 	head := widget.NewHeading(l, title, hint, func() { c.Say(say) })
 	head.Warn(p.problem)
 	parts := []fyne.CanvasObject{head}

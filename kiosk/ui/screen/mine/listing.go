@@ -130,7 +130,7 @@ func read(k wire.Kind, raw json.RawMessage) (entry, bool) {
 		if err != nil {
 			return e, false
 		}
-		e = entry{id: j.ID, title: j.Title, sub: j.Pay + " · " + km(j.DistanceKM) + " · " + j.Employer}
+		e = entry{id: j.ID, title: j.Title, sub: j.Pay + " · " + km(j.DistanceKM)}
 		e.pairs = pair(pair(pair(e.pairs, "单位", j.Employer), "工资", j.Pay), "地点", j.Place+"（离县城 "+km(j.DistanceKM)+"）")
 		if j.People > 0 {
 			e.pairs = pair(e.pairs, "招几人", fmt.Sprintf("%d 人", j.People))
