@@ -115,6 +115,17 @@ func TestSmoothKeepsCorners(t *testing.T) {
 	}
 }
 
+func TestCrowded(t *testing.T) {
+	s := screenState{W: 100, H: 100, Targets: []target{{Name: "a", X: 0, Y: 0, W: 50, H: 50}, {Name: "b", X: 50, Y: 0, W: 50, H: 50}}}
+	if got := crowded(s); len(got) > 0 {
+		t.Errorf("side by side is crowded: %v", got)
+	}
+	s.Targets = append(s.Targets, target{Name: "c", X: 40, Y: 40, W: 20, H: 80})
+	if got := crowded(s); len(got) != 3 { // over a, over b, outside
+		t.Errorf("crowded: %v", got)
+	}
+}
+
 func TestMatches(t *testing.T) {
 	for _, c := range []struct {
 		page, name string

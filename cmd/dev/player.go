@@ -90,6 +90,8 @@ type player struct {
 	n    int
 	last time.Time // of the last tap
 	taps int
+	// faults are pages on which a target lies outside the window or over another.
+	faults []string
 	// missed counts keys that had to be pressed again.
 	missed int
 	ox     float64 // where the window is on the screen
@@ -421,6 +423,13 @@ func (p *player) shoot(ctx context.Context, path string) error {
 
 // picture keeps the screen as NN-page.png, once it stands still.
 func (p *player) picture(ctx context.Context, name string) error {
+	if s, err := p.see(ctx); err == nil {
+		for _, f := range crowded(s) {
+			if f = s.Page + ": " + f; !slices.Contains(p.faults, f) {
+				p.faults = append(p.faults, f)
+			}
+		}
+	}
 	if p.out == "" {
 		return nil
 	}
@@ -436,6 +445,25 @@ func (p *player) picture(ctx context.Context, name string) error {
 	time.Sleep(250 * time.Millisecond)
 	p.n++
 	return p.shoot(ctx, filepath.Join(p.out, fmt.Sprintf("%03d-%s.png", p.n, strings.ReplaceAll(name, "/", "_"))))
+}
+
+// overlap is how far two targets may touch, in pixels: roundings.
+const overlap = 2
+
+// crowded tells of targets that lie outside the window or over one another:
+// what a finger cannot hit, or hits something else with.
+func crowded(s screenState) (out []string) {
+	for i, a := range s.Targets {
+		if a.X < -overlap || a.Y < -overlap || a.X+a.W > s.W+overlap || a.Y+a.H > s.H+overlap {
+			out = append(out, fmt.Sprintf("%s lies outside the window", a.Name))
+		}
+		for _, b := range s.Targets[i+1:] {
+			if min(a.X+a.W, b.X+b.W)-max(a.X, b.X) > overlap && min(a.Y+a.H, b.Y+b.H)-max(a.Y, b.Y) > overlap {
+				out = append(out, fmt.Sprintf("%s lies over %s", a.Name, b.Name))
+			}
+		}
+	}
+	return out
 }
 
 // at waits for a page and keeps a picture of it.

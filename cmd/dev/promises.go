@@ -255,7 +255,7 @@ func proveVisit(ctx context.Context, e proofStage) ([]promise, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	out := filepath.Join(dir, "out")
-	if err := play(ctx, stageOptions{root: e.root, bin: e.bin, dir: filepath.Join(dir, "stage"), w: 1920, h: 1080}, out, "offline", false); err != nil {
+	if err := play(ctx, stageOptions{root: e.root, bin: e.bin, dir: filepath.Join(dir, "stage"), w: 1920, h: 1080}, out, "offline", false, false); err != nil {
 		return nil, err
 	}
 	rows := []promise{

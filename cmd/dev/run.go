@@ -68,7 +68,7 @@ func runCmd(ctx context.Context, args []string) error {
 	if !headless {
 		return open(ctx, o)
 	}
-	return play(ctx, o, *out, *which, *large)
+	return play(ctx, o, *out, *which, *large, false)
 }
 
 // open shows the terminal to a person until the window is closed.
@@ -106,8 +106,9 @@ func open(ctx context.Context, o stageOptions) error {
 	}
 }
 
-// play plays visits without a person and checks what they left.
-func play(ctx context.Context, o stageOptions, out, which string, large bool) (err error) {
+// play plays visits without a person and checks what they left. Strict counts
+// targets that lie over one another as failures.
+func play(ctx context.Context, o stageOptions, out, which string, large, strict bool) (err error) {
 	if which == "" {
 		which = "resident"
 	}
@@ -160,8 +161,14 @@ func play(ctx context.Context, o stageOptions, out, which string, large bool) (e
 	if err := checkAfter(ctx, s, out); err != nil {
 		return err
 	}
+	for _, f := range p.faults {
+		fmt.Println("    crowded:", f)
+	}
 	fmt.Printf("played %d touches (%d keys pressed again) in %.0f s; %d pictures, papers, the county's records and the log are in %s\n",
 		p.taps, p.missed, time.Since(began).Seconds(), p.n, out)
+	if strict && len(p.faults) > 0 {
+		return fmt.Errorf("%d targets lie over one another or outside the window", len(p.faults))
+	}
 	return nil
 }
 

@@ -152,5 +152,5 @@ func testVisits(ctx context.Context, root, out string) error {
 		return fmt.Errorf("make a data folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	return play(ctx, stageOptions{root: root, bin: bin, dir: dir, w: 1920, h: 1080}, out, "all", false)
+	return play(ctx, stageOptions{root: root, bin: bin, dir: dir, w: 1920, h: 1080}, out, "all", false, true)
 }
