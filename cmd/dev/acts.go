@@ -25,11 +25,16 @@ const (
 
 // enrol types the one-time code and waits for the home page.
 func (p *player) enrol(ctx context.Context) error {
-	if _, err := p.pageIn(ctx, firstScreen, "enrol"); err != nil {
+	first, err := p.pageIn(ctx, firstScreen, "enrol", "home")
+	if err != nil {
 		return err
 	}
 	if err := p.findWindow(ctx); err != nil {
 		return err
+	}
+	if first.Page == "home" {
+		p.note("enrolled before")
+		return p.picture(ctx, "home")
 	}
 	if err := p.picture(ctx, "enrol"); err != nil {
 		return err

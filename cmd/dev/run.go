@@ -88,13 +88,15 @@ func open(ctx context.Context, o stageOptions) error {
 	if _, err := s.startPanel(ctx); err != nil {
 		return err
 	}
-	fmt.Printf(`the terminal is open; close its window to end
-  enrolment code  %s
+	if err := s.enrolByCommand(ctx, code); err != nil {
+		return err
+	}
+	fmt.Printf(`the terminal is open and enrolled; close its window to end
   clerk           %s, PIN %s
   technician      %s, PIN %s
   county's page   http://%s/ (account in %s)
   simulated hardware in the panel window, or: %s sim VERB --dir %s
-`, code, clerkNumber, clerkPIN, techNumber, techPIN, s.adminAddr, filepath.Join(s.logDir, "upstream.log"), s.prog("kioskctl"), s.simDir)
+`, clerkNumber, clerkPIN, techNumber, techPIN, s.adminAddr, filepath.Join(s.logDir, "upstream.log"), s.prog("kioskctl"), s.simDir)
 	select {
 	case <-s.kiosk.done:
 		if s.kiosk.err != nil {
@@ -104,6 +106,26 @@ func open(ctx context.Context, o stageOptions) error {
 	case <-ctx.Done():
 		return nil
 	}
+}
+
+// enrolByCommand enrols the terminal that is just starting; one that is enrolled
+// already stays as it is.
+func (s *stage) enrolByCommand(ctx context.Context, code string) error {
+	var status struct{ Enrolled bool }
+	var err error
+	for end := time.Now().Add(firstScreen); ; pause(ctx, look) {
+		if err = door(ctx, s.dataDir, "status", &status); err == nil {
+			break
+		}
+		if time.Now().After(end) || ctx.Err() != nil || !s.kiosk.running() {
+			return fmt.Errorf("the terminal does not answer: %w\n%s", err, tail(filepath.Join(s.logDir, "kiosk.log"), 15))
+		}
+	}
+	if status.Enrolled {
+		return nil
+	}
+	_, err = output(ctx, nil, s.prog("kioskctl"), "enrol", "--config", s.config, "--code", code)
+	return err
 }
 
 // play plays visits without a person and checks what they left. Strict counts

@@ -8,6 +8,7 @@
 //	kioskctl log verify [--config FILE] [--json]
 //	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--json]
 //	kioskctl log export [--config FILE] [--out FILE] [--json]   FILE must not be there
+//	kioskctl enrol   --code CODE [--config FILE] [--json]
 //	kioskctl stop    [--config FILE]
 //	kioskctl sim serve --dir DIR …
 //	kioskctl sim VERB [ARG] --dir DIR
@@ -32,6 +33,7 @@ import (
 	"cunban/kiosk/app/config"
 	"cunban/kiosk/app/control"
 	"cunban/kiosk/ui"
+	"cunban/sync/wire"
 )
 
 // version is set by the build: -ldflags "-X main.version=…".
@@ -60,6 +62,7 @@ const usage = `usage: kioskctl COMMAND [flags]
   devices       state, cause and remedy of every device
   log verify    check the operation log (live, or an exported file)
   log export    write the operation log to a file
+  enrol         enrol the running terminal with the county's one-time code
   stop          stop the terminal cleanly
   sim           simulated hardware (kioskctl sim help)
 
@@ -83,6 +86,8 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 		return c.ask(args[1:], "queue", c.queue)
 	case "devices":
 		return c.ask(args[1:], "devices", c.devices)
+	case "enrol":
+		return c.enrol(args[1:])
 	case "stop":
 		return c.ask(args[1:], "quit", func(json.RawMessage) int { fmt.Fprintln(out, "stopping"); return exitOK })
 	case "log":
@@ -164,6 +169,29 @@ func (c *command) ask(args []string, do string, show func(json.RawMessage) int) 
 		return c.print(raw)
 	}
 	return show(raw)
+}
+
+// enrol enrols the running terminal as its page does; it waits as long as a
+// person at the county takes to say yes.
+func (c *command) enrol(args []string) int {
+	var code string
+	if n := c.flags("enrol", args, func(fs *flag.FlagSet) {
+		fs.StringVar(&code, "code", "", "the county's one-time code, 20 characters")
+	}); n != exitOK {
+		return n
+	}
+	if n := c.load(); n != exitOK {
+		return n
+	}
+	var id wire.Identity
+	if err := control.Call(c.ctx, control.Path(c.cfg.Data), "enrol", map[string]string{"code": code}, &id); err != nil {
+		return c.fail(err)
+	}
+	if c.json {
+		return c.print(id)
+	}
+	fmt.Fprintln(c.out, id.ID)
+	return exitOK
 }
 
 // question asks the running terminal, or the vault itself when none runs.

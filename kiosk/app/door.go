@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -59,6 +60,14 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 		return a.exported(ctx)
 	case "wake":
 		return a.Probe(ctx), nil
+	case "enrol":
+		var in struct {
+			Code string `json:"code"`
+		}
+		if err := json.Unmarshal(r.Args, &in); err != nil {
+			return nil, fmt.Errorf("enrol: %w", err)
+		}
+		return a.Enrol(ctx, in.Code, func(string) {})
 	case "quit":
 		a.quit()
 		return "stopping", nil
@@ -69,7 +78,7 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 		}
 		return a.look(ctx)
 	}
-	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, log-verify, log-export, wake, quit)", r.Do)
+	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, log-verify, log-export, wake, enrol, quit)", r.Do)
 }
 
 // look asks the window what it shows; a window that is closing may not answer.
