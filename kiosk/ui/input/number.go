@@ -107,11 +107,7 @@ func numberLayout(look *theme.Look, top fyne.CanvasObject, digits fyne.CanvasObj
 	gap := look.MM(3.2)
 	if look.Dense() {
 		// Height is short: the entry goes beside the keys, not above them.
-		var low []fyne.CanvasObject
-		for _, b := range side {
-			low = append(low, b)
-		}
-		left := widget.Column(gap, top, widget.Spring(), widget.Fixed(0, look.Target(), widget.Row(gap, low...)))
+		left := widget.Column(gap, top, widget.Spring(), widget.Fixed(0, look.Target(), widget.Row(gap, side...)))
 		return limit(look.W-2*look.Margin(), 4*look.MM(keyMostMM)+3*gap, widget.Split(look, 0.5, left, digits))
 	}
 	body := widget.Row(gap, widget.Fill(digits), widget.Fixed(look.MM(72), 0, widget.Column(gap, side...)))

@@ -12,7 +12,6 @@ import (
 	"cunban/kiosk/form"
 	"cunban/kiosk/oplog"
 	"cunban/kiosk/ui"
-	"cunban/kiosk/ui/theme"
 	"cunban/kiosk/ui/widget"
 )
 
@@ -70,7 +69,6 @@ func mendProblem(c *ui.Ctx, p form.Problem) {
 type sign struct {
 	agreed map[string]bool
 	pad    *widget.Signature
-	look   *theme.Look // of pad
 	saving bool
 }
 
