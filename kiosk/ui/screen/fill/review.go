@@ -69,12 +69,16 @@ func mendProblem(c *ui.Ctx, p form.Problem) {
 type sign struct {
 	agreed map[string]bool
 	pad    *widget.Signature
-	saving bool
+	saving *ui.Ctx // where it is being saved; a page left meanwhile asks what came of it
 }
 
 // View implements ui.Page.
 func (s *sign) View(c *ui.Ctx) ui.View {
 	l, d := c.Look, c.Visit.Draft
+	if s.saving != nil && s.saving != c {
+		s.saving = nil
+		s.cameOf(c)
+	}
 	if s.agreed == nil {
 		s.agreed = map[string]bool{}
 		for _, f := range d.Form.Consents() {
@@ -149,7 +153,7 @@ func trimAgree(s string) string {
 // submit seals and saves. It says 已保存 only after the disk has it.
 func (s *sign) submit(c *ui.Ctx) {
 	d := c.Visit.Draft
-	if s.saving {
+	if s.saving == c {
 		return // once is enough
 	}
 	s.keep(c)
@@ -195,20 +199,36 @@ func (s *sign) submit(c *ui.Ctx) {
 	if c.Visit.Helper != nil {
 		go c.B.Note(context.Background(), oplog.AssistConfirm, oplog.OK, d.CaseID, nil)
 	}
-	s.saving = true
+	s.saving = c
 	ui.Do(c, "正在保存", func(ctx context.Context) (cases.Case, error) {
 		// The page may be left, the case must not: saving ignores the page's end,
 		// and has its own copy of what the end of the visit wipes.
 		defer wipeDraft(&draft)
 		return c.B.Submit(context.WithoutCancel(ctx), draft)
-	}, func(saved cases.Case) {
-		d.Wipe()
-		c.Visit.Draft = nil
-		c.Go(&done{c: saved, got: got})
-	}, func(error) bool {
-		s.saving = false
+	}, func(saved cases.Case) { finish(c, saved, got) }, func(error) bool {
+		s.saving = nil
 		return false
 	})
+}
+
+// finish shows what became of a saved case; the draft is over.
+func finish(c *ui.Ctx, saved cases.Case, got []ui.Received) {
+	c.Visit.Draft.Wipe()
+	c.Visit.Draft = nil
+	c.Go(&done{c: saved, got: got})
+}
+
+// cameOf looks whether a case was saved while the page was away (somebody
+// called for help during a long wait): then nobody is asked to submit it again.
+func (s *sign) cameOf(c *ui.Ctx) {
+	d := c.Visit.Draft
+	id, rev, got := d.CaseID, d.Revision, received(d)
+	ui.Do(c, "正在看保存了没有", func(ctx context.Context) (cases.Case, error) { return c.B.Case(ctx, id) },
+		func(k cases.Case) {
+			if k.ID == id && k.Revision == rev {
+				finish(c, k, got)
+			}
+		}, func(error) bool { return true }) // not there: it can be submitted
 }
 
 // wipeDraft zeroes what was handed to the store.
