@@ -13,7 +13,7 @@ import (
 	"io/fs"
 )
 
-//go:embed catalog divisions fonts icons samples licenses
+//go:embed catalog divisions icons samples licenses
 var files embed.FS
 
 // Names of the embedded catalogue files, as they appear in error messages.
@@ -40,11 +40,22 @@ func Catalogue() (services, codes []byte) {
 // Yuncheng is villages/1408.csv.gz; Ruicheng's 162 villages are in it.
 func Divisions() fs.FS { return sub("divisions") }
 
-// FontRegular returns Noto Sans SC Regular, a static TrueType font (OFL 1.1).
-func FontRegular() []byte { return read("fonts/NotoSansSC-Regular.ttf") }
+// The fonts are ten megabytes each: they are handed out as they lie in the
+// program, not copied.
+var (
+	//go:embed fonts/NotoSansSC-Regular.ttf
+	fontRegular []byte
+	//go:embed fonts/NotoSansSC-Bold.ttf
+	fontBold []byte
+)
 
-// FontBold returns Noto Sans SC Bold, a static TrueType font (OFL 1.1).
-func FontBold() []byte { return read("fonts/NotoSansSC-Bold.ttf") }
+// FontRegular returns Noto Sans SC Regular, a static TrueType font (OFL 1.1).
+// It is shared: do not change it.
+func FontRegular() []byte { return fontRegular }
+
+// FontBold returns Noto Sans SC Bold, a static TrueType font (OFL 1.1). It is
+// shared: do not change it.
+func FontBold() []byte { return fontBold }
 
 // Icons returns the SVG icons, <name>.svg, 92×92 units, drawn with strokes of
 // one width in currentColor.

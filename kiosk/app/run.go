@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 
 	"fyne.io/fyne/v2"
 	fapp "fyne.io/fyne/v2/app"
@@ -29,6 +30,9 @@ func Run(ctx context.Context, o Options) error {
 	if !display() {
 		return plain("DS-01", "没有显示屏，终端不能开始", "请在有显示屏的会话里启动程序", ErrNoDisplay)
 	}
+	// The fonts alone are a hundred megabytes of live heap, which Go's usual
+	// setting would let double; the terminals have little memory and much time.
+	debug.SetGCPercent(heapGrowth)
 	fa := newFyne(appID)
 	win := fa.NewWindow("村办")
 	screenSize := screenOf(o)
@@ -63,6 +67,8 @@ func Run(ctx context.Context, o Options) error {
 	fa.Lifecycle().SetOnStarted(func() {
 		a.start()
 		shell.Start()
+		// Parsing the fonts left as much behind as it made.
+		go debug.FreeOSMemory()
 	})
 	stopped := context.AfterFunc(ctx, func() { fyne.Do(fa.Quit) })
 	win.ShowAndRun()
@@ -71,6 +77,9 @@ func Run(ctx context.Context, o Options) error {
 	closeDoor()
 	return a.Stop(ctx)
 }
+
+// heapGrowth is by how much the heap may grow before it is swept, percent.
+const heapGrowth = 25
 
 // ErrNoDisplay means that there is nothing to show a window on.
 var ErrNoDisplay = errors.New("neither DISPLAY nor WAYLAND_DISPLAY is set")

@@ -163,6 +163,9 @@ func (s *Shell) Start() {
 }
 
 func (s *Shell) makeLook(p theme.Palette, z theme.Size) {
+	if l := s.look; l != nil && l.Palette == p && l.Size == z && l.W == s.w && l.H == s.h {
+		return // Fyne would parse every font again
+	}
 	s.look = theme.NewLook(p, z, s.w, s.h, s.o.Screen, s.finger)
 	s.app.Settings().SetTheme(s.look.Fyne())
 }

@@ -88,12 +88,10 @@ type fyneTheme struct{ l *Look }
 
 var _ fyne.Theme = fyneTheme{}
 
-func (t fyneTheme) Font(s fyne.TextStyle) fyne.Resource {
-	if s.Symbol {
-		return base.DefaultTheme().Font(s)
-	}
-	return Font(s.Bold)
-}
+// Font is Fyne's own: every text of ours names its font (canvas.Text's
+// FontSource), and a font that Fyne is given here as well is parsed and kept
+// twice, some hundred megabytes for two Chinese faces.
+func (t fyneTheme) Font(s fyne.TextStyle) fyne.Resource { return base.DefaultTheme().Font(s) }
 
 func (t fyneTheme) Icon(n fyne.ThemeIconName) fyne.Resource { return base.DefaultTheme().Icon(n) }
 
