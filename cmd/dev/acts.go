@@ -52,13 +52,16 @@ func (p *player) enrol(ctx context.Context) error {
 	if err := p.tap(ctx, "next"); err != nil {
 		return err
 	}
-	s, err := p.until(ctx, "the terminal to be enrolled", countyWait, func(s screenState) bool {
-		return s.Overlay == "ask" || s.Overlay == "trouble" || s.Page == "home"
-	})
-	if err != nil {
+	if _, err := p.until(ctx, "the terminal to be enrolled", countyWait, func(s screenState) bool {
+		return s.says("登记好了") || s.Overlay == "trouble" || s.Page == "home"
+	}); err != nil {
 		return err
 	}
-	if s.Overlay == "ask" && s.has("ok") {
+	// The home page may come up by itself while the words are read.
+	for range 1 + keyTries {
+		if s, err := p.see(ctx); err != nil || s.Overlay != "ask" || !s.has("ok") {
+			break
+		}
 		if err := p.tap(ctx, "ok"); err != nil {
 			return err
 		}
