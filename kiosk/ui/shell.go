@@ -207,7 +207,9 @@ func (s *Shell) show(p Page) {
 func (s *Shell) redraw() {
 	if s.page != nil {
 		s.ctx.Look = s.look
+		turned := widget.Turned(s.main)
 		s.build()
+		widget.TurnTo(s.main, turned)
 	}
 }
 

@@ -41,6 +41,7 @@ func (p *pager) set(page, pages int) {
 // paged is what Grid and List share: cells spread over pages.
 type paged struct {
 	base
+	name  string
 	cells []fyne.CanvasObject
 	page  int
 	first []int // first cell of each page
@@ -51,8 +52,61 @@ type paged struct {
 }
 
 func (p *paged) init(look *theme.Look, name string) {
-	p.look = look
+	p.look, p.name = look, name
 	p.pager = newPager(look, name, p.Turn)
+}
+
+// Turned tells which pages of the lists and grids below root a person has
+// turned to; TurnTo turns those of a page built anew to the same. A
+// page that is drawn again because something changed must not jump.
+func Turned(root fyne.CanvasObject) map[string]int {
+	out := map[string]int{}
+	Walk(root, func(o fyne.CanvasObject) bool {
+		if t, ok := o.(turnable); ok {
+			if p := t.self(); p.page > 0 {
+				out[p.key()] = p.page
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// TurnTo is the other half of Turned.
+func TurnTo(root fyne.CanvasObject, pages map[string]int) {
+	if len(pages) == 0 {
+		return
+	}
+	Walk(root, func(o fyne.CanvasObject) bool {
+		if t, ok := o.(turnable); ok {
+			p := t.self()
+			if n, there := pages[p.key()]; there && p.page != n {
+				p.page = n // settle keeps it within
+				p.Refresh()
+			}
+		}
+		return true
+	})
+}
+
+// turnable is what has pages.
+type turnable interface{ self() *paged }
+
+func (p *paged) self() *paged { return p }
+
+// key names what is paged: another list under the same name (the towns of
+// another county) has other first targets, and begins at its beginning.
+func (p *paged) key() string {
+	first := ""
+	if len(p.cells) > 0 {
+		Walk(p.cells[0], func(o fyne.CanvasObject) bool {
+			if t, ok := o.(Target); ok && first == "" {
+				first = t.TargetName()
+			}
+			return first == ""
+		})
+	}
+	return fmt.Sprintf("%s/%d/%s", p.name, len(p.cells), first)
 }
 
 // Page is the page shown, from 0; Pages how many there are.
