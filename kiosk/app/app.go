@@ -79,6 +79,7 @@ type App struct {
 	devices []device.Device
 	sources []device.DocumentSource
 	printer device.Printer
+	spooled atomic.Bool // a job of this session did not come out for certain
 	speaker device.Speaker
 
 	ctx  context.Context // of everything that runs
@@ -293,8 +294,10 @@ func (a *App) sessionEvent(e session.Event) {
 		if e.Reason == session.IdleOut {
 			a.record(oplog.Entry{Event: oplog.IdleWiped, Role: oplog.RoleSystem, Session: e.Session})
 		}
-		if a.printer != nil {
-			a.chores.put("purge", a.purge)
+		if a.spooled.Swap(false) {
+			// Beside everything else: a printer that does not answer must not
+			// keep cases and notices waiting.
+			go a.purge(a.ctx)
 		}
 	case session.CardLeft:
 		if e.First {
@@ -310,7 +313,8 @@ func (a *App) sessionEvent(e session.Event) {
 	a.tell().SessionEvent(e)
 }
 
-// purge drops what the ended session left in the print spool.
+// purge drops what the ended session may have left in the print spool; it ends
+// with the program or after purgeLimit.
 func (a *App) purge(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, purgeLimit)
 	defer cancel()

@@ -122,7 +122,11 @@ func (a *App) Print(ctx context.Context, title string, pdf []byte, progress func
 		return device.PrintResult{End: device.PrintFailed, Cause: h.Cause, Remedy: h.Remedy}, nil
 	}
 	a.Note(ctx, oplog.PrintBegin, oplog.Begin, "", map[string]string{"paper": title})
+	a.spooled.Store(true)
 	r, err := a.printer.Print(ctx, title, pdf, progress)
+	if err == nil && r.End == device.PrintDone {
+		a.spooled.Store(false)
+	}
 	out, fields := oplog.End, map[string]string{"paper": title}
 	if err != nil || r.End != device.PrintDone {
 		out = oplog.Failed
