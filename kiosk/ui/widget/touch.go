@@ -56,25 +56,41 @@ func Walk(root fyne.CanvasObject, visit func(fyne.CanvasObject) bool) {
 	}
 }
 
-// Targets lists the visible touch targets under root.
+// Targets lists the visible touch targets under root, which stands on the
+// canvas itself. Places are added up from the objects, not asked of the driver:
+// it learns of a page that was built anew only with the next frame, and gives
+// zeros until then.
 func Targets(root fyne.CanvasObject) []TargetInfo {
 	var out []TargetInfo
-	d := fyne.CurrentApp().Driver()
-	Walk(root, func(o fyne.CanvasObject) bool {
+	walkAt(root, fyne.Position{}, func(o fyne.CanvasObject, p fyne.Position) {
 		t, ok := o.(Target)
-		if !ok {
-			return true
-		}
-		p, s := d.AbsolutePositionForObject(o), o.Size()
-		if s.Width > 0 && s.Height > 0 {
+		if s := o.Size(); ok && s.Width > 0 && s.Height > 0 {
 			out = append(out, TargetInfo{
 				Name: t.TargetName(), Label: t.TargetLabel(),
 				X: p.X, Y: p.Y, W: s.Width, H: s.Height, Enabled: t.TargetEnabled(),
 			})
 		}
-		return true
 	})
 	return out
+}
+
+// walkAt is Walk with the place of each object on the canvas.
+func walkAt(o fyne.CanvasObject, origin fyne.Position, visit func(fyne.CanvasObject, fyne.Position)) {
+	if o == nil || !o.Visible() {
+		return
+	}
+	at := origin.Add(o.Position())
+	visit(o, at)
+	var kids []fyne.CanvasObject
+	switch p := o.(type) {
+	case *fyne.Container:
+		kids = p.Objects
+	case Parent:
+		kids = p.Children()
+	}
+	for _, k := range kids {
+		walkAt(k, at, visit)
+	}
 }
 
 // Find returns the visible target of that name, nil if there is none.
