@@ -19,7 +19,7 @@ type debs struct {
 // What each job needs. gcc and the -dev packages are for cgo: Fyne, PC/SC,
 // librime, zinnia.
 var (
-	debsBuild = debs{"to build", []string{"gcc", "pkg-config", "libgl1-mesa-dev", "xorg-dev", "libwayland-dev", "libxkbcommon-dev",
+	debsBuild = debs{"to build", []string{"gcc", "g++", "g++", "pkg-config", "libgl1-mesa-dev", "xorg-dev", "libwayland-dev", "libxkbcommon-dev",
 		"libxxf86vm-dev", "libpcsclite-dev", "librime-dev", "libzinnia-dev"}}
 	debsRun = debs{"for devices, speech and Chinese typing", []string{"pcscd", "vsmartcard-vpcd", "sane-utils", "libsane1", "espeak-ng",
 		"rime-data-pinyin-simp", "tegaki-zinnia-simplified-chinese", "libgl1-mesa-dri"}}
