@@ -19,12 +19,12 @@ type debs struct {
 // What each job needs. gcc and the -dev packages are for cgo: Fyne, PC/SC,
 // librime, zinnia.
 var (
-	debsBuild = debs{"to build", []string{"gcc", "g++", "g++", "pkg-config", "libgl1-mesa-dev", "xorg-dev", "libwayland-dev", "libxkbcommon-dev",
+	debsBuild = debs{"to build", []string{"gcc", "g++", "pkg-config", "libgl1-mesa-dev", "xorg-dev", "libwayland-dev", "libxkbcommon-dev",
 		"libxxf86vm-dev", "libpcsclite-dev", "librime-dev", "libzinnia-dev"}}
 	debsRun = debs{"for devices, speech and Chinese typing", []string{"pcscd", "vsmartcard-vpcd", "sane-utils", "libsane1", "espeak-ng",
 		"rime-data-pinyin-simp", "tegaki-zinnia-simplified-chinese", "libgl1-mesa-dri"}}
 	debsHeadless = debs{"to play a visit without a display", []string{"xvfb", "xauth", "xdotool", "imagemagick", "x11-utils", "poppler-utils"}}
-	debsTest     = debs{"for tests against real counterparts", []string{"cups-ipp-utils", "opensc", "postgresql", "openssl"}}
+	debsTest     = debs{"for tests against real counterparts", []string{"cups-ipp-utils", "dbus", "opensc", "postgresql", "openssl"}}
 	debsBench    = debs{"as rivals in figures", []string{"chromium"}}
 )
 
