@@ -153,11 +153,25 @@ func TestProcessGroupEnds(t *testing.T) {
 	if p.running() {
 		t.Error("it still runs")
 	}
+	// SIGKILL is sent by now; the kernel takes a moment to carry it out.
+	deadline := time.After(5 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
 	for _, k := range kids {
-		if b, err := os.ReadFile(filepath.Join("/proc", itoa(k), "stat")); err == nil && !strings.Contains(string(b), ") Z ") {
-			t.Errorf("its child %d still runs: %s", k, b)
+		for runs(k) {
+			select {
+			case <-deadline:
+				t.Fatalf("its child %d still runs", k)
+			case <-tick.C:
+			}
 		}
 	}
+}
+
+// runs reports whether a process is there and not dead.
+func runs(pid int) bool {
+	b, err := os.ReadFile(filepath.Join("/proc", itoa(pid), "stat"))
+	return err == nil && !strings.Contains(string(b), ") Z ")
 }
 
 func TestStartTellsWhatWentWrong(t *testing.T) {
