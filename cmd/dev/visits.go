@@ -281,9 +281,11 @@ func playOffline(ctx context.Context, p *player) error {
 	if err := p.consent(ctx); err != nil {
 		return err
 	}
+	// The line is cut and the county's server stopped: nobody is there at all.
 	if err := p.st.simDo(ctx, "line-down"); err != nil {
 		return err
 	}
+	p.st.upstream.stop()
 	s, err := p.submit(ctx)
 	if err != nil {
 		return err
@@ -303,6 +305,9 @@ func playOffline(ctx context.Context, p *player) error {
 		return err
 	}
 	measured.set("stayed_saved", 1)
+	if err := p.st.serveUpstream(ctx); err != nil {
+		return err
+	}
 	if err := p.st.simDo(ctx, "line-up"); err != nil {
 		return err
 	}
