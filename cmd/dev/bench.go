@@ -27,10 +27,10 @@ type figure struct {
 	Note  string  `json:"note,omitempty"`
 }
 
-// measurement makes rows.
+// measurement makes rows. Its group is the part of the house that they are of.
 type measurement struct {
-	name string
-	run  func(ctx context.Context, s benchStage) ([]figure, error)
+	group, name string
+	run         func(ctx context.Context, s benchStage) ([]figure, error)
 }
 
 type benchStage struct {
@@ -39,15 +39,17 @@ type benchStage struct {
 }
 
 var measurements = []measurement{
-	{"screen", benchScreen},
-	{"card", benchCard},
-	{"submit", benchSubmit},
+	{"screen", "screen", benchScreen},
+	{"devices", "card", benchCard},
+	{"vault", "submit", benchSubmit},
 }
+
+func measurementNames(m measurement) []string { return []string{m.group, m.name} }
 
 func benchCmd(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	yes := fs.Bool("yes", false, "install what is missing without asking")
-	only := fs.String("only", "", "only these, comma between: screen, card, submit")
+	only := fs.String("only", "", "only these or these groups, comma between: "+offer(measurements, measurementNames))
 	file := fs.String("json", "", "write the figures to this file too")
 	rounds := fs.Int("rounds", 5, "how often each start and each card is measured; the median counts")
 	if err := parse(fs, args); err != nil {
@@ -59,7 +61,7 @@ func benchCmd(ctx context.Context, args []string) error {
 	}
 	list := measurements
 	if *only != "" {
-		if list, err = choose(list, func(m measurement) string { return m.name }, *only); err != nil {
+		if list, err = choose(list, measurementNames, *only); err != nil {
 			return err
 		}
 	}

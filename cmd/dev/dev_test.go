@@ -90,13 +90,14 @@ func TestAcceptance(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	all := []string{"a", "b", "c"}
-	id := func(s string) string { return s }
-	got, err := choose(all, id, "c, a")
-	if err != nil || strings.Join(got, "") != "ac" {
-		t.Errorf("chose %v, %v", got, err)
+	names := func(s string) []string { return []string{strings.ToUpper(s[:1] + "x"), s} }
+	for only, want := range map[string]string{"c, a": "ac", "BX,c": "bc"} {
+		if got, err := choose(all, names, only); err != nil || strings.Join(got, "") != want {
+			t.Errorf("chose %v of %q, %v", got, only, err)
+		}
 	}
-	if _, err := choose(all, id, "a,x"); err == nil {
-		t.Error("an unknown name is taken")
+	if _, err := choose(all, names, "a,x"); err == nil || !strings.Contains(err.Error(), "AX, a, BX, b, CX, c") {
+		t.Errorf("an unknown name is taken: %v", err)
 	}
 }
 

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,10 +26,10 @@ type promise struct {
 	Seconds       float64 `json:"seconds"`
 }
 
-// proof measures promises.
+// proof measures promises. Its group is the part of the house that makes them.
 type proof struct {
-	name string
-	run  func(ctx context.Context, e proofStage) ([]promise, error)
+	group, name string
+	run         func(ctx context.Context, e proofStage) ([]promise, error)
 }
 
 type proofStage struct {
@@ -40,16 +38,18 @@ type proofStage struct {
 }
 
 var proofs = []proof{
-	{"kill", proveKill},
-	{"power", provePower},
-	{"tamper", proveTamper},
-	{"visit", proveVisit},
+	{"vault", "kill", proveKill},
+	{"vault", "power", provePower},
+	{"log", "tamper", proveTamper},
+	{"visit", "visit", proveVisit},
 }
+
+func proofNames(p proof) []string { return []string{p.group, p.name} }
 
 func promisesCmd(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("promises", flag.ContinueOnError)
 	yes := fs.Bool("yes", false, "install what is missing without asking")
-	only := fs.String("only", "", "only these, comma between: kill, power, tamper, visit")
+	only := fs.String("only", "", "only these or these groups, comma between: "+offer(proofs, proofNames))
 	file := fs.String("json", "", "write the table to this file too")
 	long := fs.Bool("long", false, "as many rounds as are promised, not a quick look")
 	if err := parse(fs, args); err != nil {
@@ -61,7 +61,7 @@ func promisesCmd(ctx context.Context, args []string) error {
 	}
 	list := proofs
 	if *only != "" {
-		if list, err = choose(list, func(p proof) string { return p.name }, *only); err != nil {
+		if list, err = choose(list, proofNames, *only); err != nil {
 			return err
 		}
 	}
@@ -128,123 +128,6 @@ func verdict(passed bool, said string) string {
 		}
 	}
 	return "failed"
-}
-
-// proveKill kills the program again and again.
-func proveKill(ctx context.Context, e proofStage) ([]promise, error) {
-	rounds := "20"
-	if e.long {
-		rounds = "200"
-	}
-	ok, said, err := goTest(ctx, e.root, []string{"CUNBAN_KILLS=" + rounds}, "./kiosk/vault", "^TestKill$")
-	if err != nil {
-		return nil, err
-	}
-	// The control says "saved" before it saves.
-	lied, liedSaid, err := goTest(ctx, e.root, []string{"CUNBAN_KILLS=20", "CUNBAN_KILL_LIES=1"}, "./kiosk/vault", "^TestKill$")
-	if err != nil {
-		return nil, err
-	}
-	return []promise{{Name: "kill -9 loses nothing that was said to be saved", Target: "0 of " + rounds + " kills", Measured: verdict(ok, said), Met: ok,
-		Control: "a program that speaks before it saves", ControlFailed: !lied && strings.Contains(liedSaid, "was said to be")}}, nil
-}
-
-// provePower pulls the plug of a simulated disk.
-func provePower(ctx context.Context, e proofStage) ([]promise, error) {
-	cuts := "300"
-	if e.long {
-		cuts = "20000"
-	}
-	ok, said, err := goTest(ctx, e.root, []string{"CUNBAN_CUTS=" + cuts}, "./kiosk/vault", "^TestPowerCuts$")
-	if err != nil {
-		return nil, err
-	}
-	lost, _, err := goTest(ctx, e.root, nil, "./kiosk/vault", "^TestPowerCutsLoseWithLess$")
-	if err != nil {
-		return nil, err
-	}
-	return []promise{{Name: "a power cut loses nothing that was said to be saved", Target: "0 of " + cuts + " cuts", Measured: verdict(ok, said), Met: ok,
-		Control: "synchronous=NORMAL, SQLite's usual setting", ControlFailed: lost}}, nil
-}
-
-// tamperRounds is how many single changes of an exported log must be seen.
-const tamperRounds = 60
-
-// proveTamper changes single characters of an exported log.
-func proveTamper(ctx context.Context, e proofStage) ([]promise, error) {
-	inside, said, err := goTest(ctx, e.root, nil, "./kiosk/vault", "^(TestTampering|TestMACChain)$")
-	if err != nil {
-		return nil, err
-	}
-	s, _, err := enrolledStage(ctx, benchStage{e.root, e.bin, 1})
-	defer strikeAll(s)
-	if err != nil {
-		return nil, err
-	}
-	export := filepath.Join(s.dir, "log.txt")
-	if _, err := output(ctx, nil, s.prog("kioskctl"), "log", "export", "--config", s.config, "--out", export); err != nil {
-		return nil, err
-	}
-	log, err := os.ReadFile(export)
-	if err != nil {
-		return nil, fmt.Errorf("read the log: %w", err)
-	}
-	verify := func(b []byte) bool {
-		f := filepath.Join(s.dir, "changed.txt")
-		if os.WriteFile(f, b, 0o600) != nil {
-			return true // counts as not seen
-		}
-		_, err := output(ctx, nil, s.prog("kioskctl"), "log", "verify", "--file", f, "--key", export+".pem")
-		return err == nil
-	}
-	// The control is the log as it is: a verifier that always says no would be
-	// of no use. Changed is a character, a line dropped, two lines swapped.
-	whole := verify(log)
-	seen := 0
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range tamperRounds {
-		if !verify(tamper(log, rng)) {
-			seen++
-		}
-	}
-	measured := fmt.Sprintf("%d of %d seen", seen, tamperRounds)
-	if !inside {
-		measured += "; in the vault: " + verdict(inside, said)
-	}
-	return []promise{{Name: "any change of the operation log is seen", Target: fmt.Sprintf("%d of %d changes", tamperRounds, tamperRounds),
-		Measured: measured, Met: inside && seen == tamperRounds, Control: "the log unchanged is said to be whole", ControlFailed: whole}}, nil
-}
-
-// tamper makes one change.
-func tamper(log []byte, rng *rand.Rand) []byte {
-	lines := bytes.SplitAfter(bytes.Clone(log), []byte("\n"))
-	if n := len(lines); len(lines[n-1]) == 0 {
-		lines = lines[:n-1]
-	}
-	for {
-		i := rng.IntN(len(lines))
-		switch rng.IntN(3) {
-		case 0: // another character
-			if len(lines[i]) < 2 {
-				continue
-			}
-			k := rng.IntN(len(lines[i]) - 1)
-			c := byte('0' + rng.IntN(10))
-			if lines[i][k] == c {
-				continue
-			}
-			lines[i][k] = c
-		case 1: // a line less
-			lines = append(lines[:i:i], lines[i+1:]...)
-		default: // two lines the other way round
-			j := rng.IntN(len(lines))
-			if bytes.Equal(lines[i], lines[j]) {
-				continue
-			}
-			lines[i], lines[j] = lines[j], lines[i]
-		}
-		return bytes.Join(lines, nil)
-	}
 }
 
 // proveVisit plays a visit with the line down and looks at what it leaves.

@@ -136,7 +136,7 @@ func play(ctx context.Context, o stageOptions, out, which string, large, strict 
 	}
 	list := visits
 	if which != "all" {
-		if list, err = choose(visits, func(v visit) string { return v.name }, which); err != nil {
+		if list, err = choose(visits, func(v visit) []string { return []string{v.name} }, which); err != nil {
 			return err
 		}
 	}

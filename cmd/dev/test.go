@@ -60,7 +60,7 @@ func testCmd(ctx context.Context, args []string) error {
 		{"visits", func(ctx context.Context, root string) error { return testVisits(ctx, root, *out) }},
 	}
 	if *only != "" {
-		if checks, err = choose(checks, func(c check) string { return c.name }, *only); err != nil {
+		if checks, err = choose(checks, func(c check) []string { return []string{c.name} }, *only); err != nil {
 			return err
 		}
 	}
@@ -91,26 +91,44 @@ func testCmd(ctx context.Context, args []string) error {
 	return nil
 }
 
-// choose keeps the named ones, in their order, and refuses names that are not.
-func choose[T any](all []T, name func(T) string, only string) ([]T, error) {
-	var out []T
-	want := map[string]bool{}
+// choose keeps those that go by one of the wanted names, in their order, and
+// refuses names that nobody goes by.
+func choose[T any](all []T, names func(T) []string, only string) ([]T, error) {
+	found := map[string]bool{}
 	for n := range strings.SplitSeq(only, ",") {
-		want[strings.TrimSpace(n)] = true
+		found[strings.TrimSpace(n)] = false
 	}
-	var names []string
+	var out []T
 	for _, x := range all {
-		n := name(x)
-		names = append(names, n)
-		if want[n] {
+		wanted := false
+		for _, n := range names(x) {
+			if _, ok := found[n]; ok {
+				found[n], wanted = true, true
+			}
+		}
+		if wanted {
 			out = append(out, x)
-			delete(want, n)
 		}
 	}
-	for n := range want {
-		return nil, fmt.Errorf("no %q (there are %s)", n, strings.Join(names, ", "))
+	for n, ok := range found {
+		if !ok {
+			return nil, fmt.Errorf("no %q (there are %s)", n, offer(all, names))
+		}
 	}
 	return out, nil
+}
+
+// offer lists the names that choose takes.
+func offer[T any](all []T, names func(T) []string) string {
+	var list []string
+	for _, x := range all {
+		for _, n := range names(x) {
+			if !slices.Contains(list, n) {
+				list = append(list, n)
+			}
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // gofmt lists files that are not formatted.

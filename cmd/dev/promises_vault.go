@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"strings"
+)
+
+// proveKill kills the program again and again.
+func proveKill(ctx context.Context, e proofStage) ([]promise, error) {
+	rounds := "20"
+	if e.long {
+		rounds = "200"
+	}
+	ok, said, err := goTest(ctx, e.root, []string{"CUNBAN_KILLS=" + rounds}, "./kiosk/vault", "^TestKill$")
+	if err != nil {
+		return nil, err
+	}
+	// The control says "saved" before it saves.
+	lied, liedSaid, err := goTest(ctx, e.root, []string{"CUNBAN_KILLS=20", "CUNBAN_KILL_LIES=1"}, "./kiosk/vault", "^TestKill$")
+	if err != nil {
+		return nil, err
+	}
+	return []promise{{Name: "kill -9 loses nothing that was said to be saved", Target: "0 of " + rounds + " kills", Measured: verdict(ok, said), Met: ok,
+		Control: "a program that speaks before it saves", ControlFailed: !lied && strings.Contains(liedSaid, "was said to be")}}, nil
+}
+
+// provePower pulls the plug of a simulated disk.
+func provePower(ctx context.Context, e proofStage) ([]promise, error) {
+	cuts := "300"
+	if e.long {
+		cuts = "20000"
+	}
+	ok, said, err := goTest(ctx, e.root, []string{"CUNBAN_CUTS=" + cuts}, "./kiosk/vault", "^TestPowerCuts$")
+	if err != nil {
+		return nil, err
+	}
+	lost, _, err := goTest(ctx, e.root, nil, "./kiosk/vault", "^TestPowerCutsLoseWithLess$")
+	if err != nil {
+		return nil, err
+	}
+	return []promise{{Name: "a power cut loses nothing that was said to be saved", Target: "0 of " + cuts + " cuts", Measured: verdict(ok, said), Met: ok,
+		Control: "synchronous=NORMAL, SQLite's usual setting", ControlFailed: lost}}, nil
+}
