@@ -36,12 +36,14 @@ type measurement struct {
 type benchStage struct {
 	root, bin string
 	rounds    int
+	cases     string // sizes of grown vaults
 }
 
 var measurements = []measurement{
 	{"screen", "screen", benchScreen},
 	{"devices", "card", benchCard},
 	{"vault", "submit", benchSubmit},
+	{"vault", "growth", benchGrowth},
 }
 
 func measurementNames(m measurement) []string { return []string{m.group, m.name} }
@@ -52,6 +54,7 @@ func benchCmd(ctx context.Context, args []string) error {
 	only := fs.String("only", "", "only these or these groups, comma between: "+offer(measurements, measurementNames))
 	file := fs.String("json", "", "write the figures to this file too")
 	rounds := fs.Int("rounds", 5, "how often each start and each card is measured; the median counts")
+	grown := fs.String("cases", "2000,100000", "sizes of the grown vaults, comma between; 1000000 takes minutes and 6 GB once")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -75,7 +78,7 @@ func benchCmd(ctx context.Context, args []string) error {
 	var all []figure
 	var failed error
 	for _, m := range list {
-		rows, err := m.run(ctx, benchStage{root, bin, *rounds})
+		rows, err := m.run(ctx, benchStage{root: root, bin: bin, rounds: *rounds, cases: *grown})
 		all = append(all, rows...)
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", m.name, err))

@@ -5,6 +5,7 @@
 //	go run ./cmd/dev test      everything that CI runs
 //	go run ./cmd/dev bench     figures beside those of a rival in the same run
 //	go run ./cmd/dev promises  what is promised, measured, each with a control that must fail
+//	go run ./cmd/dev vault     a vault such as a terminal has after years
 //
 // It uses the standard library only, so that it builds before anything is
 // installed, and talks to the programs through their command lines and sockets
@@ -40,6 +41,7 @@ const usage = `usage: go run ./cmd/dev COMMAND [flags]
   test       install what tests need and run everything that CI runs
   bench      measure, each figure beside a rival's
   promises   measure what is promised, each with a control that must fail
+  vault      make a vault such as a terminal has after years
 
 go run ./cmd/dev COMMAND -h lists the flags of a command.
 `
@@ -65,6 +67,8 @@ func dispatch(ctx context.Context, args []string) int {
 		err = benchCmd(ctx, args[1:])
 	case "promises":
 		err = promisesCmd(ctx, args[1:])
+	case "vault":
+		err = vaultCmd(ctx, args[1:])
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 		return exitOK

@@ -18,7 +18,7 @@ func proveTamper(ctx context.Context, e proofStage) ([]promise, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := enrolledStage(ctx, benchStage{e.root, e.bin, 1})
+	s, _, err := enrolledStage(ctx, benchStage{root: e.root, bin: e.bin, rounds: 1})
 	defer strikeAll(s)
 	if err != nil {
 		return nil, err

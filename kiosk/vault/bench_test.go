@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -150,60 +149,5 @@ func BenchmarkLogVerify(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
-	must(b, v.Close(ctx))
-}
-
-// BenchmarkGrown measures the start and Submit's percentiles in a vault with
-// many cases; CUNBAN_CASES says how many.
-func BenchmarkGrown(b *testing.B) {
-	n := 20_000
-	if s := os.Getenv("CUNBAN_CASES"); s != "" {
-		var err error
-		n, err = strconv.Atoi(s)
-		must(b, err)
-	}
-	ctx := context.Background()
-	o := Options{Dir: filepath.Join(b.TempDir(), "vault"), Keys: []keys.Source{newMemKey()}, Version: "bench"}
-	v, err := Open(ctx, o)
-	must(b, err)
-	for left := n; left > 0; left -= 1000 {
-		subs := submissions(b, min(left, 1000))
-		must(b, v.change(ctx, "fill", func(c *change) error {
-			for _, s := range subs {
-				cs, err := c.submit(s)
-				if err != nil {
-					return err
-				}
-				var num int64
-				if err := c.tx.QueryRow("SELECT num FROM outbox WHERE case_id=?", cs.ID).Scan(&num); err != nil {
-					return err
-				}
-				if err := c.settle(num, cases.QueueDone); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
-	}
-	must(b, v.Close(ctx))
-	start := time.Now()
-	v, err = Open(ctx, o)
-	must(b, err)
-	opened := time.Since(start)
-	subs := submissions(b, max(b.N, 200))
-	took := make([]time.Duration, 0, len(subs))
-	b.ResetTimer()
-	for _, s := range subs {
-		t := time.Now()
-		if _, err := v.Submit(ctx, s); err != nil {
-			b.Fatal(err)
-		}
-		took = append(took, time.Since(t))
-	}
-	b.StopTimer()
-	slices.Sort(took)
-	b.ReportMetric(float64(opened.Microseconds())/1000, "start-ms")
-	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 	must(b, v.Close(ctx))
 }
