@@ -22,7 +22,7 @@ func ShowFault(a fyne.App, win fyne.Window, screen theme.Screen, t *Trouble) {
 			return
 		}
 		l = theme.NewLook(theme.Day, theme.Standard, s.Width, s.Height, screen, nil)
-		a.Settings().SetTheme(l.Fyne())
+		theme.Apply(a, l)
 		body := widget.StateCard(l, widget.State{Tone: widget.Bad, Title: "暂停服务", Text: t.Text,
 			Todo: []string{"要办事，请找村里的帮办员，窗口照常受理。", strings.TrimSuffix(t.Remedy, "。") + "。", "政策咨询电话 12333。说明代码 " + t.Code + "。"}})
 		content.Objects = []fyne.CanvasObject{widget.Page(l, widget.NewTopBar(l, widget.TopOptions{Title: "芮城县就业社保服务"}), nil, body, nil)}

@@ -164,10 +164,10 @@ func (s *Shell) Start() {
 
 func (s *Shell) makeLook(p theme.Palette, z theme.Size) {
 	if l := s.look; l != nil && l.Palette == p && l.Size == z && l.W == s.w && l.H == s.h {
-		return // Fyne would parse every font again
+		return
 	}
 	s.look = theme.NewLook(p, z, s.w, s.h, s.o.Screen, s.finger)
-	s.app.Settings().SetTheme(s.look.Fyne())
+	theme.Apply(s.app, s.look)
 }
 
 // Post runs f on the UI goroutine soon.

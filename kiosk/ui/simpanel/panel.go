@@ -44,7 +44,7 @@ type panel struct {
 func New(a fyne.App, win fyne.Window, d Door) fyne.CanvasObject {
 	const w, h = 460, 900
 	p := &panel{look: theme.NewLook(theme.Day, theme.Standard, w, h, theme.Screen{}, nil), door: d, root: container.NewStack()}
-	a.Settings().SetTheme(p.look.Fyne())
+	theme.Apply(a, p.look)
 	win.SetPadded(false)
 	p.do("cards", "")
 	return p.root

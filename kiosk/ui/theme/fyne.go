@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"fyne.io/fyne/v2"
 	base "fyne.io/fyne/v2/theme"
@@ -80,23 +81,39 @@ const (
 
 var strokes = regexp.MustCompile(`(stroke-width|stroke-dasharray)="([0-9. ]+)"`)
 
-// Fyne returns the Look as a fyne.Theme, for the few things that Fyne draws
-// itself (the window's ground, the technician's text fields).
-func (l *Look) Fyne() fyne.Theme { return fyneTheme{l} }
+// Apply makes a Look the app's, for the few things that Fyne draws itself (the
+// window's ground, the technician's text fields). What is on the screen must be
+// drawn anew by the caller.
+//
+// The app is given one fyne.Theme for good, which turns to another Look: Fyne
+// forgets every font when it is given another theme, parses them again (0.3 s
+// for two Chinese faces) and its shaper still keeps the last 32 of the old, a
+// gigabyte after a day of residents who want larger letters.
+func Apply(a fyne.App, l *Look) {
+	t, ok := a.Settings().Theme().(*fyneTheme)
+	if !ok {
+		t = &fyneTheme{}
+	}
+	t.look.Store(l)
+	if !ok {
+		a.Settings().SetTheme(t)
+	}
+}
 
-type fyneTheme struct{ l *Look }
+type fyneTheme struct{ look atomic.Pointer[Look] }
 
-var _ fyne.Theme = fyneTheme{}
+var _ fyne.Theme = (*fyneTheme)(nil)
 
 // Font is Fyne's own: every text of ours names its font (canvas.Text's
 // FontSource), and a font that Fyne is given here as well is parsed and kept
 // twice, some hundred megabytes for two Chinese faces.
-func (t fyneTheme) Font(s fyne.TextStyle) fyne.Resource { return base.DefaultTheme().Font(s) }
+func (t *fyneTheme) Font(s fyne.TextStyle) fyne.Resource { return base.DefaultTheme().Font(s) }
 
-func (t fyneTheme) Icon(n fyne.ThemeIconName) fyne.Resource { return base.DefaultTheme().Icon(n) }
+func (t *fyneTheme) Icon(n fyne.ThemeIconName) fyne.Resource { return base.DefaultTheme().Icon(n) }
 
-func (t fyneTheme) Color(n fyne.ThemeColorName, _ fyne.ThemeVariant) color.Color {
-	c := t.l.C()
+func (t *fyneTheme) Color(n fyne.ThemeColorName, _ fyne.ThemeVariant) color.Color {
+	l := t.look.Load()
+	c := l.C()
 	switch n {
 	case base.ColorNameBackground:
 		return c.Ground
@@ -122,28 +139,29 @@ func (t fyneTheme) Color(n fyne.ThemeColorName, _ fyne.ThemeVariant) color.Color
 		return c.Warn
 	}
 	v := base.VariantLight
-	if t.l.Palette != Day {
+	if l.Palette != Day {
 		v = base.VariantDark
 	}
 	return base.DefaultTheme().Color(n, v)
 }
 
-func (t fyneTheme) Size(n fyne.ThemeSizeName) float32 {
+func (t *fyneTheme) Size(n fyne.ThemeSizeName) float32 {
+	l := t.look.Load()
 	switch n {
 	case base.SizeNameText:
-		return t.l.Body()
+		return l.Body()
 	case base.SizeNameHeadingText:
-		return t.l.Title()
+		return l.Title()
 	case base.SizeNameSubHeadingText:
-		return t.l.Head()
+		return l.Head()
 	case base.SizeNameCaptionText:
-		return t.l.Body()
+		return l.Body()
 	case base.SizeNamePadding:
-		return t.l.MM(1)
+		return l.MM(1)
 	case base.SizeNameInnerPadding:
-		return t.l.MM(3)
+		return l.MM(3)
 	case base.SizeNameInlineIcon:
-		return t.l.Body()
+		return l.Body()
 	}
 	return base.DefaultTheme().Size(n)
 }

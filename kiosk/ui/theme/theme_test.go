@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/lang"
 	"fyne.io/fyne/v2/test"
+	base "fyne.io/fyne/v2/theme"
 )
 
 func TestContrast(t *testing.T) {
@@ -111,6 +113,24 @@ func TestIcons(t *testing.T) {
 	}
 	if l.Icon("home", l.C().Link, 40) != l.Icon("home", l.C().Link, 40) {
 		t.Error("an icon is painted twice")
+	}
+}
+
+// TestApply: Fyne hears of the first Look only, for it forgets its fonts each
+// time, and draws in the colours of the last.
+func TestApply(t *testing.T) {
+	a := test.NewTempApp(t)
+	heard := 0
+	a.Settings().AddListener(func(fyne.Settings) { heard++ })
+	for _, p := range append(Palettes, Palettes...) {
+		l := NewLook(p, Standard, 1920, 1080, Screen{}, nil)
+		Apply(a, l)
+		if got := a.Settings().Theme().Color(base.ColorNameBackground, base.VariantLight); got != l.C().Ground {
+			t.Errorf("%s: the ground is %v", p, got)
+		}
+	}
+	if heard != 1 {
+		t.Errorf("Fyne was given a theme %d times", heard)
 	}
 }
 
