@@ -34,7 +34,7 @@ const testLimit = "15m"
 func testCmd(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("test", flag.ContinueOnError)
 	yes := fs.Bool("yes", false, "install what is missing without asking")
-	race := fs.Bool("race", true, "run the tests with the race detector (but for those that draw hundreds of pages)")
+	race := fs.Bool("race", true, "run the tests with the race detector")
 	only := fs.String("only", "", "only these checks, comma between: fmt, vet, staticcheck, floors, tests, visits")
 	out := fs.String("out", filepath.Join(".run", "test-out"), "folder for the visits' pictures")
 	if err := parse(fs, args); err != nil {
@@ -150,29 +150,14 @@ func vetWindows(ctx context.Context, root string) error {
 	return show(ctx, root, []string{"GOOS=windows", "CGO_ENABLED=0"}, append([]string{"go", "vet"}, pureFloors...)...)
 }
 
-// pictures are the packages whose tests draw hundreds of pages on one goroutine.
-// The race detector finds nothing there and takes ten times the memory and the
-// time, so they run without it, one after the other.
-var pictures = []string{"cunban/kiosk/ui/gallery", "cunban/kiosk/ui/screen"}
-
 // goTests runs all tests. CUNBAN_CI makes a missing program a failure instead
 // of a skipped test.
 func goTests(ctx context.Context, root string, race bool) error {
-	cmd := exec.CommandContext(ctx, "go", "list", "./...")
-	cmd.Dir = root
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("go list: %w", err)
-	}
-	rest := slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool { return slices.Contains(pictures, p) })
-	env := []string{"CUNBAN_CI=1"}
 	argv := []string{"go", "test", "-p", "2", "-timeout", testLimit}
 	if race {
 		argv = append(argv, "-race")
 	}
-	return errors.Join(
-		show(ctx, root, env, append(argv, rest...)...),
-		show(ctx, root, env, append([]string{"go", "test", "-p", "1", "-timeout", testLimit}, pictures...)...))
+	return show(ctx, root, []string{"CUNBAN_CI=1"}, append(argv, "./...")...)
 }
 
 // testVisits plays every visit on programs built with nothing special.

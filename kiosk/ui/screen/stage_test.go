@@ -64,9 +64,9 @@ func newStage(t *testing.T, v view) *stage {
 	st := &stage{t: t, b: b, v: v, loop: uitest.NewLoop()}
 	t.Cleanup(st.loop.Close)
 	st.on(func() {
-		a := test.NewTempApp(t)
 		st.win = test.NewTempWindow(t, nil)
-		st.s = ui.New(ui.Options{App: a, Window: st.win, Backend: b, Routes: Routes(), Post: st.loop.Post,
+		// One app for all stages: each would parse the fonts anew.
+		st.s = ui.New(ui.Options{App: fyne.CurrentApp(), Window: st.win, Backend: b, Routes: Routes(), Post: st.loop.Post,
 			Now: func() time.Time { return b.At }, Palette: v.palette, Size: v.size})
 		b.OnSession = st.s.SessionEvent
 		st.win.Resize(fyne.NewSize(v.w, v.h))
