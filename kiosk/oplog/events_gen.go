@@ -56,6 +56,7 @@ const (
 	LogCountersign            Event = "log.countersign"              // 县里会签检查点
 	LogVerify                 Event = "log.verify"                   // 核验日志
 	LogExport                 Event = "log.export"                   // 导出日志
+	LogPrune                  Event = "log.prune"                    // 删去到期的旧日志
 	VaultOpened               Event = "vault.opened"                 // 打开数据保险柜
 	VaultDamaged              Event = "vault.damaged"                // 数据文件损坏，已另存
 	VaultRekey                Event = "vault.rekey"                  // 更换磁盘密钥
@@ -119,6 +120,7 @@ var Events = []Event{
 	LogCountersign,
 	LogVerify,
 	LogExport,
+	LogPrune,
 	VaultOpened,
 	VaultDamaged,
 	VaultRekey,
@@ -178,6 +180,7 @@ var catalogue = map[Event]Spec{
 	LogCountersign:            {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"size", "key"}, Text: "县里会签检查点"},
 	LogVerify:                 {Kind: Single, End: "", Roles: []string{"technician", "staff", "system"}, Fields: []string{"size", "bad"}, Text: "核验日志"},
 	LogExport:                 {Kind: Single, End: "", Roles: []string{"technician", "staff", "system"}, Fields: []string{"first", "size"}, Text: "导出日志"},
+	LogPrune:                  {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"from", "to", "root"}, Text: "删去到期的旧日志"},
 	VaultOpened:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"key_source", "created", "size"}, Text: "打开数据保险柜"},
 	VaultDamaged:              {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"file", "aside"}, Text: "数据文件损坏，已另存"},
 	VaultRekey:                {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"key_source"}, Text: "更换磁盘密钥"},

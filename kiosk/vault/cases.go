@@ -245,6 +245,13 @@ func (v *Vault) Withdraw(ctx context.Context, id string, by cases.Actor) (cs cas
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.removeScans(gone)
+	if v.closed {
+		return cs, nil
+	}
+	// It is withdrawn; that its pages are gone from the WAL too comes on top.
+	if err := v.scrub(); err != nil {
+		v.log.Warn("vault: the WAL is not emptied before the next start", "err", err)
+	}
 	return cs, nil
 }
 

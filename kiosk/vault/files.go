@@ -140,10 +140,14 @@ func (v *Vault) sweepCondemned() {
 }
 
 // sweep removes files that no row names: left by a cut between the files and
-// the commit. A program that closed the vault left none, so that the start is
-// quick however many cases there are.
+// the commit. A program that closed the vault left none, or says so, so that the
+// start is quick however many cases there are.
 func (v *Vault) sweep(ctx context.Context) (removed int, err error) {
-	if v.clean {
+	owed := 0
+	if err := v.db.QueryRowContext(ctx, "SELECT count(*) FROM meta WHERE key=?", metaOwed).Scan(&owed); err != nil {
+		return 0, v.fail("sweep", err)
+	}
+	if v.clean && owed == 0 {
 		return 0, nil
 	}
 	dirs, err := v.fs.List(v.path(scansName))

@@ -35,6 +35,7 @@ const (
 	metaSecret = "secret"
 	metaSign   = "log/sign-key"
 	metaClean  = "clean"
+	metaOwed   = "sweep" // there when the next start has to sweep, clean or not
 )
 
 const (
@@ -384,8 +385,14 @@ func (v *Vault) begin(ctx context.Context) error {
 	if err := v.lookForScans(ctx); err != nil {
 		return err
 	}
+	if !v.clean { // what was destroyed just before the cut may stand in the WAL
+		if err := v.fail("empty the WAL", v.scrub()); err != nil {
+			return err
+		}
+	}
 	return v.change(ctx, "begin", func(c *change) error {
-		if err := c.exec("UPDATE meta SET val=? WHERE key=?", []byte("0"), metaClean); err != nil {
+		if err := errors.Join(c.exec("UPDATE meta SET val=? WHERE key=?", []byte("0"), metaClean),
+			c.exec("DELETE FROM meta WHERE key=?", metaOwed)); err != nil {
 			return err
 		}
 		if err := c.exec("UPDATE outbox SET lease='', due=next, state=CASE WHEN sent=1 THEN 'sent' ELSE 'waiting' END" +
