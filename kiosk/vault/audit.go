@@ -458,7 +458,7 @@ func (v *Vault) Stats(ctx context.Context) (s Stats, err error) {
 	if err != nil {
 		return s, err
 	}
-	s = Stats{Path: v.path(dbName), KeySource: v.source, Origin: v.origin, KeyID: v.PublicKey().ID()}
+	s = Stats{Path: v.path(dbName), KeySource: v.source.Source, Origin: v.origin, KeyID: v.PublicKey().ID()}
 	if v.o.Terminal != nil {
 		s.Terminal = v.o.Terminal()
 	}

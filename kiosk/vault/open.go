@@ -51,11 +51,21 @@ const (
 // ErrLocked, ErrWrongKey, ErrNewer, ErrNotSafe, keys.ErrSource, keys.ErrNoKey
 // (there is a vault, but no source has its key), cases.ErrDiskFull. A damaged
 // database is not an error: it is set aside, and Incidents tells.
-func Open(ctx context.Context, o Options) (_ *Vault, err error) {
+func Open(ctx context.Context, o Options) (*Vault, error) {
+	v, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	v.kek.Wipe()
+	return v, nil
+}
+
+// open is Open that keeps the source's key.
+func open(ctx context.Context, o Options) (_ *Vault, err error) {
 	if err := o.fill(); err != nil {
 		return nil, err
 	}
-	v := &Vault{o: o, fs: o.FS, log: o.Logger}
+	v := &Vault{o: o, fs: o.FS, log: o.Logger, file: dbName}
 	defer func() {
 		if err != nil {
 			v.release()
@@ -96,79 +106,6 @@ func (v *Vault) exists(name string) (bool, error) {
 	return err == nil, err
 }
 
-// unlock finds the key and proves it. Two files carry a proof, so that a
-// damaged header is not taken for a wrong key.
-func (v *Vault) unlock(ctx context.Context) error {
-	haveDB, err1 := v.exists(dbName)
-	haveCheck, err2 := v.exists(checkName)
-	if err := errors.Join(err1, err2); err != nil {
-		return fmt.Errorf("look for the vault: %w", err)
-	}
-	load := keys.Load
-	if !haveDB && !haveCheck {
-		load = keys.LoadOrCreate
-	}
-	found, err := load(ctx, v.o.Keys)
-	if err != nil {
-		return fmt.Errorf("open the vault: %w", err)
-	}
-	defer found.Key.Wipe()
-	for _, w := range found.Warnings {
-		v.log.Warn("vault: key source in trouble", "remedy", w)
-	}
-	v.source = found.Source
-	derived := seal.Derive(found.Key.Bytes(), infoFiles, keys.Size)
-	defer clear(derived)
-	if v.key, err = keys.NewSecret(derived); err != nil {
-		return fmt.Errorf("keep the key of the files: %w", err)
-	}
-	v.mount = &cryptfile.Mount{FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand, Key: v.key.Bytes()}
-	good, bad := 0, 0
-	damaged := false
-	for _, f := range []struct {
-		name string
-		have bool
-	}{{checkName, haveCheck}, {dbName, haveDB}} {
-		if !f.have {
-			continue
-		}
-		switch err := cryptfile.CheckKey(v.fs, v.path(f.name), v.mount.Key); {
-		case err == nil:
-			good++
-		case errors.Is(err, cryptfile.ErrWrongKey), isShort(err):
-			bad++
-			damaged = damaged || f.name == dbName
-		default:
-			return fmt.Errorf("open the vault: %w", err)
-		}
-	}
-	switch {
-	case good == 0 && bad > 0:
-		return fmt.Errorf("open the vault in %s: %w (key source %s)", v.o.Dir, ErrWrongKey, v.source)
-	case damaged:
-		if err := v.setAside(fmt.Errorf("the header of %s is damaged", dbName)); err != nil {
-			return err
-		}
-	case haveCheck && !haveDB:
-		v.tell(Incident{Kind: IncidentMissing, Text: "本机数据文件不见了，已新建一个。以前没有上传的办件可能丢失，请立即联系县里。",
-			Detail: dbName + " was not there, though " + checkName + " was"})
-	}
-	v.isNew = !haveDB && !haveCheck
-	if haveCheck && bad > 0 && !damaged {
-		if err := v.fs.Remove(v.path(checkName)); err != nil { // made anew below
-			return fmt.Errorf("replace the damaged key check: %w", err)
-		}
-	}
-	// The database first: a check without it means that it was taken away.
-	if err := cryptfile.Init(v.fs, v.path(dbName), v.mount.Key, v.o.Rand); err != nil {
-		return v.fail("make the database", err)
-	}
-	return v.fail("make the key check", cryptfile.Init(v.fs, v.path(checkName), v.mount.Key, v.o.Rand))
-}
-
-// isShort reports whether a file ended before its header did.
-func isShort(err error) bool { return errors.Is(err, io.EOF) }
-
 // openDB opens the database; a damaged one is set aside and a new one begins.
 func (v *Vault) openDB(ctx context.Context) error {
 	err := v.tryDB(ctx)
@@ -194,7 +131,7 @@ func isDamage(err error) bool {
 }
 
 func (v *Vault) tryDB(ctx context.Context) error {
-	uri, err := v.mount.Attach(dbName)
+	uri, err := v.mount.Attach(v.file)
 	if err != nil {
 		return err
 	}
@@ -207,7 +144,7 @@ func (v *Vault) tryDB(ctx context.Context) error {
 	if err := v.db.PingContext(ctx); err != nil {
 		return v.fail("open the database", err)
 	}
-	size, err := v.fs.Size(v.path(dbName))
+	size, err := v.fs.Size(v.path(v.file))
 	if err != nil {
 		return fmt.Errorf("vault: open the database: %w", err)
 	}
@@ -409,7 +346,7 @@ func (v *Vault) begin(ctx context.Context) error {
 			}
 		}
 		if _, err := c.record(oplog.Entry{Event: oplog.VaultOpened, Fields: map[string]string{
-			"key_source": v.source, "created": fmt.Sprint(v.isNew), "size": fmt.Sprint(c.tree.Size()),
+			"key_source": v.source.Source, "created": fmt.Sprint(v.isNew), "size": fmt.Sprint(c.tree.Size()),
 		}}, nil); err != nil {
 			return err
 		}
@@ -430,7 +367,18 @@ func (v *Vault) Close(ctx context.Context) error {
 	if v.closed {
 		return nil
 	}
-	err := v.changeLocked("close", func(c *change) error {
+	err := v.lastChange()
+	if ctx.Err() != nil {
+		err = errors.Join(err, ctx.Err())
+	}
+	v.closed = true
+	return errors.Join(err, v.release())
+}
+
+// lastChange signs what no checkpoint covers and notes that the program ended
+// properly.
+func (v *Vault) lastChange() error {
+	return v.changeLocked("close", func(c *change) error {
 		if !c.quiet {
 			if _, err := c.sign(); err != nil {
 				return err
@@ -438,11 +386,6 @@ func (v *Vault) Close(ctx context.Context) error {
 		}
 		return c.exec("UPDATE meta SET val=? WHERE key=?", []byte("1"), metaClean)
 	})
-	if ctx.Err() != nil {
-		err = errors.Join(err, ctx.Err())
-	}
-	v.closed = true
-	return errors.Join(err, v.release())
 }
 
 // release gives back everything, however far Open came.
@@ -451,7 +394,8 @@ func (v *Vault) release() error {
 	if v.mount != nil {
 		v.mount.Key = nil
 	}
-	v.key.Wipe()
+	v.ring.Wipe()
+	v.kek.Wipe()
 	clear(v.secret)
 	clear(v.owner)
 	if v.chain != nil {

@@ -39,6 +39,7 @@ import (
 	"cunban/kiosk/oplog"
 	"cunban/kiosk/seal"
 	"cunban/kiosk/vault/cryptfile"
+	"cunban/kiosk/vault/keyring"
 	"cunban/kiosk/vault/keys"
 )
 
@@ -88,13 +89,16 @@ type Vault struct {
 	log    *slog.Logger
 	lock   *os.File
 	mount  *cryptfile.Mount
-	key    *keys.Secret // of the mount
+	file   string        // name of the database, see Rekey
+	ring   *keyring.Ring // holds the key of the mount
+	use    int           // which key of the ring
+	kek    *keys.Secret  // what the source gave; wiped when Open returns
 	db     *sql.DB
 	secret []byte // of this vault, for derived keys; kept inside the database
 	owner  []byte // key of OwnerIndex
 	sign   *seal.PrivateKey
 	origin string
-	source string // name of the key source that opened it
+	source keys.Found // that opened it; its key is in kek
 	isNew  bool
 	clean  bool // the last program closed it properly
 	told   []Incident

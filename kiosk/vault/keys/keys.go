@@ -35,6 +35,8 @@ var (
 	// ErrCannotCreate means that the source only gives keys that somebody else
 	// put there.
 	ErrCannotCreate = errors.New("the source cannot make a key")
+	// ErrMisfit means that there are keys and none of them fits the lock.
+	ErrMisfit = errors.New("no key of the sources fits")
 	// ErrExists means that a key is there already and was left alone.
 	ErrExists = errors.New("the source has a key already")
 )
@@ -98,29 +100,62 @@ type Found struct {
 // one: an ErrSource if any source was in trouble, ErrNoKey otherwise. The
 // sources' own errors are wrapped.
 func Load(ctx context.Context, sources []Source) (Found, error) {
+	return LoadFitting(ctx, sources, func([]byte) (bool, error) { return true, nil })
+}
+
+// LoadFitting is Load for a lock that is there already: it returns the first
+// key that fits, so that a source with a key from another time (an old stick, a
+// file left behind) does not stand before the right one. An error of fits ends
+// the search. Errors: those of Load; ErrMisfit when there were keys and none
+// fits.
+func LoadFitting(ctx context.Context, sources []Source, fits func(key []byte) (bool, error)) (Found, error) {
 	var troubles []error
 	var warnings []string
+	misfit := false
 	for _, s := range sources {
 		if err := ctx.Err(); err != nil {
 			return Found{}, fmt.Errorf("load the disk key: %w", err)
 		}
-		key, err := s.Load(ctx)
+		f, err := loadOne(ctx, s)
 		if err == nil {
-			return found(s, key, false, warnings)
+			ok, err := fits(f.Key.Bytes())
+			if err == nil && ok {
+				f.Warnings = warnings
+				return f, nil
+			}
+			f.Key.Wipe()
+			if err != nil {
+				return Found{}, fmt.Errorf("try the disk key from %s: %w", s.Name(), err)
+			}
+			misfit = true
+			warnings = append(warnings, "来源“"+s.Name()+"”里的密钥打不开本机数据，可能是别的终端的，或是换密钥以前的。")
+			continue
 		}
 		if errors.Is(err, ErrNoKey) {
 			continue
 		}
-		if !errors.Is(err, ErrSource) {
-			err = &Trouble{s.Name(), "密钥来源出错，请找技术员。", err}
-		}
 		troubles = append(troubles, err)
 		warnings = append(warnings, Remedy(err))
+	}
+	if misfit {
+		troubles = append(troubles, ErrMisfit)
 	}
 	if len(troubles) > 0 {
 		return Found{}, fmt.Errorf("load the disk key: %w", errors.Join(troubles...))
 	}
 	return Found{}, fmt.Errorf("load the disk key from %s: %w", names(sources), ErrNoKey)
+}
+
+// loadOne asks one source. Errors: ErrNoKey, ErrSource.
+func loadOne(ctx context.Context, s Source) (Found, error) {
+	key, err := s.Load(ctx)
+	if err == nil {
+		return found(s, key, false)
+	}
+	if !errors.Is(err, ErrNoKey) && !errors.Is(err, ErrSource) {
+		err = &Trouble{s.Name(), "密钥来源出错，请找技术员。", err}
+	}
+	return Found{}, err
 }
 
 // LoadOrCreate is for the first start, when there is no vault yet: it loads,
@@ -136,7 +171,7 @@ func LoadOrCreate(ctx context.Context, sources []Source) (Found, error) {
 		key, err := s.Create(ctx)
 		switch {
 		case err == nil:
-			return found(s, key, true, nil)
+			return found(s, key, true)
 		case errors.Is(err, ErrCannotCreate):
 			continue
 		default:
@@ -147,7 +182,7 @@ func LoadOrCreate(ctx context.Context, sources []Source) (Found, error) {
 }
 
 // found moves a key into locked memory.
-func found(s Source, key []byte, created bool, warnings []string) (Found, error) {
+func found(s Source, key []byte, created bool) (Found, error) {
 	defer clear(key)
 	if len(key) != Size {
 		return Found{}, fmt.Errorf("load the disk key: %w", &Trouble{s.Name(), "密钥长度不对，请找技术员。",
@@ -161,7 +196,7 @@ func found(s Source, key []byte, created bool, warnings []string) (Found, error)
 	if d, ok := s.(Strengther); ok {
 		strength = d.Strength()
 	}
-	return Found{Key: secret, Source: s.Name(), Strength: strength, Created: created, Warnings: warnings}, nil
+	return Found{Key: secret, Source: s.Name(), Strength: strength, Created: created}, nil
 }
 
 func names(sources []Source) string {
