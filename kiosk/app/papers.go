@@ -31,10 +31,13 @@ func (a *App) Receipt(ctx context.Context, caseID string, c resident.Claim, got 
 	}
 	qr := ""
 	p, err := a.vault.LogProof(ctx, caseID)
+	var r oplog.Receipt
 	if err == nil {
-		qr, err = paper.QRText(paper.Proof{CaseID: caseID, LogIndex: p.Index, LogSize: p.Size, Root: p.Root, Hashes: p.Hashes})
+		r, err = oplog.NewReceipt(p.Record, p.Hashes, p.Note)
 	}
-	if err != nil {
+	if err == nil {
+		qr = r.Text()
+	} else {
 		a.log.Warn("receipt without proof", "case", caseID, "err", err)
 	}
 	return paper.Receipt(paper.ReceiptData{Case: inBeijing(k), Claim: c, Received: got, Office: a.Office(), QR: qr,

@@ -333,8 +333,11 @@ func (d *doc) section(s string) {
 	d.need(16)
 	d.bar(marginX, d.y+0.4, 1.4, 4.6, blue)
 	d.text(marginX+3.6, d.y, 13, bold, blue, s)
-	d.y += 7.3
+	d.y += sectionH
 }
+
+// sectionH is the height of a section's heading.
+const sectionH = 7.3
 
 // pair is one label with its value.
 type pair struct {
@@ -383,16 +386,30 @@ func face(strong bool) string {
 }
 
 // steps draws numbered sentences.
-func (d *doc) steps(list []string) {
+func (d *doc) steps(list []string, w float64) {
 	for i, s := range list {
-		h := d.height(contentW-10, 11.5, regular, s)
-		d.need(h + 1.6)
+		h := d.height(w-stepIndent, 11.5, regular, s)
+		d.need(h + stepGap)
 		d.disc(marginX+2.8, d.y+lineHeight(11.5)/2, 2.6, blue)
 		d.textMid(marginX+2.8, d.y+lineHeight(11.5)/2-9*ptMM*0.52, 9, bold, white, fmt.Sprint(i+1))
-		d.block(marginX+8, d.y, contentW-10, 11.5, regular, ink, s)
-		d.y += h + 1.6
+		d.block(marginX+8, d.y, w-stepIndent, 11.5, regular, ink, s)
+		d.y += h + stepGap
 	}
 }
+
+// stepsHeight is what steps takes, without drawing.
+func (d *doc) stepsHeight(list []string, w float64) (h float64) {
+	for _, s := range list {
+		h += d.height(w-stepIndent, 11.5, regular, s) + stepGap
+	}
+	return h
+}
+
+// Measures of steps, in millimetres.
+const (
+	stepIndent = 10.0
+	stepGap    = 1.6
+)
 
 // finish draws footers, the remark on missing characters and the 演示 mark on
 // every page, and returns the file.

@@ -207,9 +207,9 @@ func Progress(p ProgressData) ([]byte, error) {
 		for _, m := range p.Case.Mend {
 			list = append(list, strings.Trim(cmp.Or(m.Label, "整件")+"："+m.Reason, "："))
 		}
-		d.steps(list)
+		d.steps(list, contentW)
 	}
-	d.contacts(p.Office, "")
+	d.contacts(p.Office)
 	left := fmt.Sprintf("终端 %s　打印时间 %s", cmp.Or(p.Office.Terminal, "—"), momentText(p.PrintedAt))
 	return d.finish(left, p.Demo || p.Case.Demo || p.Claim.Demo)
 }

@@ -52,24 +52,10 @@ func aCase(state cases.State) cases.Case {
 	return c
 }
 
-// qrText is a real one, of a log with a million records.
-func qrText(t *testing.T) string {
-	t.Helper()
-	p := Proof{CaseID: "0193a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", LogIndex: 1234, LogSize: 1_000_000, Root: bytes.Repeat([]byte{7}, 32)}
-	for i := range 20 {
-		p.Hashes = append(p.Hashes, bytes.Repeat([]byte{byte(i)}, 32))
-	}
-	s, err := QRText(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func receipt(t *testing.T, state cases.State) ReceiptData {
 	t.Helper()
 	return ReceiptData{Case: aCase(state), Claim: claim(t, "欧阳小花"), Agent: resident.NewName("张三丰"), Office: office(), PrintedAt: at,
-		Received: []Material{{Name: "社会保障卡", How: "读卡"}, {Name: "参保登记表", How: "电子表单"}, {Name: "居民身份证", How: "拍照", Pages: 2}}, QR: qrText(t)}
+		Received: []Material{{Name: "社会保障卡", How: "读卡"}, {Name: "参保登记表", How: "电子表单"}, {Name: "居民身份证", How: "拍照", Pages: 2}}, QR: fixedCode}
 }
 
 func service(t *testing.T, id string) *catalog.Service {
@@ -312,30 +298,4 @@ func TestStateWordsAreComplete(t *testing.T) {
 			t.Errorf("%s: %v", s, err)
 		}
 	}
-}
-
-func TestQRComesBack(t *testing.T) {
-	s := qrText(t)
-	p, err := ParseQR(s)
-	if err != nil || p.LogIndex != 1234 || len(p.Hashes) != 20 {
-		t.Fatalf("%+v, %v", p, err)
-	}
-	for _, bad := range []string{"", "CUNBAN1|x", s + " ", s + "\n", strings.Replace(s, "|1234|", "|01234|", 1), strings.Replace(s, "CUNBAN1", "CUNBAN2", 1)} {
-		if _, err := ParseQR(bad); err == nil {
-			t.Errorf("%.40q was taken", bad)
-		}
-	}
-}
-
-func FuzzParseQR(f *testing.F) {
-	f.Add("CUNBAN1|a-b|1|2|BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc|")
-	f.Fuzz(func(t *testing.T, s string) {
-		p, err := ParseQR(s)
-		if err != nil {
-			return
-		}
-		if again, err := QRText(p); err != nil || again != s {
-			t.Fatalf("%q came back as %q, %v", s, again, err)
-		}
-	})
 }

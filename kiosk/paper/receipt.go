@@ -25,7 +25,7 @@ type ReceiptData struct {
 	Agent     resident.Name  // 代办人, zero when none
 	Received  []Material     // handed in; Case.Outstanding is what is owed
 	Office    Office
-	QR        string   // text of the QR code (QRText); "" = none
+	QR        string   // text of the QR code (oplog.Receipt.Text); "" = none
 	Next      []string // what happens next; nil = by state
 	PrintedAt time.Time
 	Demo      bool // also on when the case or the claim is marked
@@ -70,7 +70,7 @@ func Receipt(r ReceiptData) ([]byte, error) {
 		for _, m := range r.Case.Mend {
 			list = append(list, strings.Trim(cmp.Or(m.Label, "整件")+"："+m.Reason, "："))
 		}
-		d.steps(list)
+		d.steps(list, contentW)
 		d.y += 1.5
 	}
 	if r.Case.Note != "" {
@@ -83,10 +83,7 @@ func Receipt(r ReceiptData) ([]byte, error) {
 	if next == nil {
 		next = nextSteps(r.Case, r.Office)
 	}
-	d.section("接下来")
-	d.steps(next)
-
-	d.contacts(r.Office, r.QR)
+	d.foot(next, r.Office, r.QR)
 	left := fmt.Sprintf("终端 %s　打印时间 %s", cmp.Or(r.Office.Terminal, "—"), momentText(r.PrintedAt))
 	if r.Case.LogIndex > 0 || r.QR != "" {
 		left += fmt.Sprintf("　操作日志第 %d 号", r.Case.LogIndex)
@@ -221,33 +218,76 @@ func nextSteps(c cases.Case, o Office) []string {
 	return []string{ask}
 }
 
-// contacts draws the last block: who answers, and the QR code beside it. It
-// stands at the foot of the last page.
-func (d *doc) contacts(o Office, qrText string) {
-	const h, side = 43.0, 38.5
-	d.need(h + 1)
-	y := bottomY - h
-	w := contentW
+// Measures of the receipt's foot, in millimetres.
+const (
+	contactsH  = 37.0 // the box with whom to ask
+	codeWordsH = 20.0 // the words under it
+)
+
+// What the receipt says of its code. A person need not do anything with it.
+const (
+	codeTitle = "右边的码有什么用"
+	codeWords = "它证明这件办件已记进终端的操作日志，以后谁也改不了、删不掉。码里没有您的姓名和证件号码，平时用不着它。" +
+		"要核对时，把这张纸交给县人社局；也可以扫出码里的文字，照《怎样核对回执》自己核对。"
+	codeUnder = "核验码：证明这件已记入日志"
+)
+
+// foot draws what happens next, who answers, and the code, which stands at the
+// right foot of the last page. On a full page what happens next stands beside
+// the code, so that neither needs a page of its own.
+func (d *doc) foot(next []string, o Office, qrText string) {
+	var bits [][]bool
 	if qrText != "" {
-		w -= side + 9
+		bits = encodeQR(qrText, codeSide)
 	}
-	d.card(marginX, y, w, h-1, ground, 0)
-	row := func(i int, label, value string, strong bool) {
-		yy := y + 4.2 + float64(i)*9.4
-		d.text(marginX+6, yy+0.6, 11, regular, soft, label)
-		for _, l := range d.wrap(value, w-40, 13, face(strong))[:1] {
-			d.text(marginX+36, yy, 13, face(strong), ink, l)
-		}
+	h, w := contactsH+1, contentW // of the block with contacts and code
+	if bits != nil {
+		quiet := quietZone * codeSide / float64(len(bits))
+		h, w = codeSide+codeLabel+quiet, contentW-codeSide-9
 	}
-	row(0, "首问责任人", o.person(), true)
-	row(1, "联系电话", cmp.Or(o.PersonPhone, askAtPoint), true)
-	row(2, "政策咨询", o.consult(), true)
-	row(3, "监督投诉", o.complaint(), true)
-	if qrText != "" {
-		x := pageW - marginX - side
-		if d.qr(x, y, side, qrText) {
-			d.textMid(x+side/2, y+side+1.6, 9, regular, soft, "核验码：证明这件已记入日志")
-		}
+	left := contentW
+	beside := sectionH + d.stepsHeight(next, w) + contactsH + 1
+	if d.y+sectionH+d.stepsHeight(next, contentW)+h > bottomY && d.y+h <= bottomY && d.y+beside <= bottomY {
+		left = w
+	}
+	d.section("接下来")
+	d.steps(next, left)
+	if left == contentW {
+		d.need(h)
+	}
+	d.answers(o, w, bits != nil)
+	if bits != nil {
+		x, y := pageW-marginX-codeSide, bottomY-codeSide-codeLabel
+		d.qr(x, y, codeSide, bits)
+		d.textMid(x+codeSide/2, y+codeSide+2.2, codeLabelPt, regular, soft, codeUnder)
 	}
 	d.y = bottomY
+}
+
+// contacts draws the last block of a paper without a code: who answers. It
+// stands at the foot of the last page.
+func (d *doc) contacts(o Office) {
+	d.need(contactsH + 1)
+	d.answers(o, contentW, false)
+	d.y = bottomY
+}
+
+// answers draws who answers, w wide, and where there is room what the code is
+// for, down to the foot of the page.
+func (d *doc) answers(o Office, w float64, code bool) {
+	y := bottomY - contactsH - 1
+	if code && d.y+codeWordsH+contactsH+1 <= bottomY {
+		d.text(marginX+6, bottomY-codeWordsH+1.5, 9.5, bold, soft, codeTitle)
+		d.block(marginX+6, bottomY-codeWordsH+5.5, w-6, codeLabelPt, regular, soft, codeWords)
+		y -= codeWordsH
+	}
+	d.card(marginX, y, w, contactsH, ground, 0)
+	for i, r := range [][2]string{{"首问责任人", o.person()}, {"联系电话", cmp.Or(o.PersonPhone, askAtPoint)},
+		{"政策咨询", o.consult()}, {"监督投诉", o.complaint()}} {
+		yy := y + 2.9 + float64(i)*8.5
+		d.text(marginX+6, yy+0.6, 11, regular, soft, r[0])
+		for _, l := range d.wrap(r[1], w-40, 13, bold)[:1] {
+			d.text(marginX+36, yy, 13, bold, ink, l)
+		}
+	}
 }

@@ -50,7 +50,7 @@ func Table(t TableData) ([]byte, error) {
 		d.y += 3
 		d.y += d.block(marginX, d.y, contentW, 10.5, regular, soft, t.Note)
 	}
-	d.contacts(t.Office, "")
+	d.contacts(t.Office)
 	left := fmt.Sprintf("终端 %s　打印时间 %s　以县里系统为准", cmp.Or(t.Office.Terminal, "—"), momentText(t.PrintedAt))
 	return d.finish(left, t.Demo || t.Claim.Demo)
 }

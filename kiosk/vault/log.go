@@ -285,12 +285,14 @@ type LogProof struct {
 	Root   []byte
 	Hashes [][]byte
 	Leaf   []byte // leaf hash of the record
+	Record []byte // the record, as it is encoded
 	Note   []byte // signed checkpoint of Size
 }
 
 // LogProof makes the inclusion proof of a case's present revision, against the
-// newest checkpoint; where none covers the record yet, one is signed. Errors:
-// cases.ErrNotFound.
+// first checkpoint that covers it and that the county signed too, or else the
+// first that covers it, since the proof grows with the log; where there is
+// none, one is signed. Errors: cases.ErrNotFound.
 func (v *Vault) LogProof(ctx context.Context, caseID string) (p LogProof, err error) {
 	err = v.changeIf(ctx, "log proof", func(c *change) error {
 		cs, err := c.caseOf(caseID)
@@ -298,8 +300,13 @@ func (v *Vault) LogProof(ctx context.Context, caseID string) (p LogProof, err er
 			return err
 		}
 		p = LogProof{Index: cs.LogIndex}
-		err = c.tx.QueryRow("SELECT size, root, note FROM checkpoints WHERE size>? ORDER BY size DESC LIMIT 1", p.Index).
-			Scan(&p.Size, &p.Root, &p.Note)
+		err = sql.ErrNoRows
+		for _, counter := range []int{1, 0} {
+			if errors.Is(err, sql.ErrNoRows) {
+				err = c.tx.QueryRow("SELECT size, root, note FROM checkpoints WHERE size>? AND countersigned>=? ORDER BY size LIMIT 1", p.Index, counter).
+					Scan(&p.Size, &p.Root, &p.Note)
+			}
+		}
 		signed := false
 		if errors.Is(err, sql.ErrNoRows) {
 			p.Size, p.Root, signed = c.tree.Size(), c.tree.Root(), true
@@ -317,6 +324,9 @@ func (v *Vault) LogProof(ctx context.Context, caseID string) (p LogProof, err er
 			return err
 		}
 		p.Leaf = leaf[0]
+		if err := c.tx.QueryRow("SELECT rec FROM log_records WHERE seq=?", p.Index).Scan(&p.Record); err != nil {
+			return fmt.Errorf("record %d: %w", p.Index, err)
+		}
 		if !signed {
 			return errNothing
 		}

@@ -126,8 +126,38 @@ func TestLogProof(t *testing.T) {
 		if err != nil || len(rs) != 1 || !bytes.Equal(oplog.LeafHash(rs[0].Encode()), p.Leaf) || rs[0].Event != oplog.CaseSubmit {
 			t.Fatalf("records %v, %v", rs, err)
 		}
+		if _, err := oplog.NewReceipt(p.Record, p.Hashes, p.Note); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b.verify()
+}
+
+// A receipt that is printed again after the county has signed carries its
+// signature; one of a later case does not wait for it.
+func TestLogProofPrefersTheCounty(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	county := b.enrol()
+	early := b.submit(0).ID
+	b.checkpoint(0)
+	b.submit(0)
+	note, _, _ := b.checkpoint(0)
+	note, err := oplog.Countersign(rand.Reader, note, oplog.CountyName, county)
+	must(t, err)
+	must(t, b.v.Countersign(ctx, note))
+	late := b.submit(0).ID
+	keys := oplog.Keys{Terminal: []*seal.PublicKey{b.v.PublicKey()}, County: []*seal.PublicKey{county.Public()}}
+	for id, want := range map[string]oplog.Countersigning{early: oplog.CountySigned, late: oplog.CountyAbsent} {
+		p, err := b.v.LogProof(ctx, id)
+		must(t, err)
+		r, err := oplog.NewReceipt(p.Record, p.Hashes, p.Note)
+		must(t, err)
+		got, err := r.Verify(keys)
+		if err != nil || got.County != want || got.Case != id || got.Size != p.Size {
+			t.Errorf("%+v, %v, want %s", got, err, want)
+		}
+	}
 }
 
 func TestRecordAndQuery(t *testing.T) {
