@@ -95,7 +95,7 @@ type LogReport struct {
 	Took      time.Duration
 }
 
-// LogVerify checks every record, every node of the tree, the tree state and
+// LogVerify checks every record that was not pruned, every node of the tree, the tree state and
 // every checkpoint, while others go on working. When something is wrong, the
 // report and the error name the first bad record (*oplog.Bad). progress may be
 // nil. What it found is in the log itself.
@@ -106,24 +106,10 @@ func (v *Vault) LogVerify(ctx context.Context, progress func(done, total int64))
 	if err != nil {
 		return rep, err
 	}
-	claim, err := v.logClaim(ctx, db)
-	if err != nil {
+	ver, err := v.verifyAll(ctx, db, progress)
+	if ver == nil {
 		return rep, v.fail(what, err)
 	}
-	var county []*seal.PublicKey
-	if pem, ok, err := v.Get(ctx, keyCountySign); err != nil {
-		return rep, err
-	} else if ok {
-		if k, err := seal.ParsePublicKey(pem); err == nil {
-			county = append(county, k)
-		}
-	}
-	ver, err := oplog.NewVerifier(oplog.VerifyOptions{Origin: v.origin,
-		Keys: oplog.Keys{Terminal: []*seal.PublicKey{v.PublicKey()}, County: county}})
-	if err != nil {
-		return rep, v.fail(what, err)
-	}
-	err = v.verify(ctx, db, ver, claim, progress)
 	rep.Report, rep.Bad = ver.Report(), oplog.AsBad(err)
 	last, _ := ver.Last()
 	rep.Uncovered, rep.Took = ver.Size()-last.Size, v.o.Now().Sub(start)
@@ -143,65 +129,120 @@ func (v *Vault) LogVerify(ctx context.Context, progress func(done, total int64))
 	return rep, nil
 }
 
+// verifyAll is LogVerify's reading part: nobody prunes meanwhile. The verifier
+// is nil when it could not begin.
+func (v *Vault) verifyAll(ctx context.Context, db *sql.DB, progress func(done, total int64)) (*oplog.Verifier, error) {
+	v.logMu.RLock()
+	defer v.logMu.RUnlock()
+	claim, err := v.logClaim(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	ver, err := v.verifier(ctx, claim.start)
+	if err != nil {
+		return nil, err
+	}
+	return ver, v.verify(ctx, db, ver, claim, progress)
+}
+
+// verifier makes a Verifier with the keys that the vault has.
+func (v *Vault) verifier(ctx context.Context, start *oplog.Tree) (*oplog.Verifier, error) {
+	county, err := v.countyKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return oplog.NewVerifier(oplog.VerifyOptions{Origin: v.origin, Start: start,
+		Keys: oplog.Keys{Terminal: []*seal.PublicKey{v.PublicKey()}, County: county}})
+}
+
+// countyKeys are the keys with which the county signs; none before enrolment.
+func (v *Vault) countyKeys(ctx context.Context) ([]*seal.PublicKey, error) {
+	pem, ok, err := v.Get(ctx, keyCountySign)
+	if err != nil || !ok {
+		return nil, err
+	}
+	k, err := seal.ParsePublicKey(pem)
+	if err != nil {
+		v.log.Warn("vault: the county's signing key is not usable, its signatures are not looked at", "err", err)
+		return nil, nil
+	}
+	return []*seal.PublicKey{k}, nil
+}
+
 // logClaim is what the log says of itself at one moment.
 type logClaim struct {
-	size  int64 // of the tree state
+	start *oplog.Tree // what it begins after
+	size  int64       // of the tree state
 	root  []byte
 	rows  int64 // number of the last record and one
 	notes []storedNote
+	told  bool // a record tells of the pruning
 }
 
 func (v *Vault) logClaim(ctx context.Context, db *sql.DB) (c logClaim, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	c.size, c.root = v.tree.Size(), v.tree.Root()
+	c.start, c.size, c.root = v.start, v.tree.Size(), v.tree.Root()
 	if err := db.QueryRow("SELECT coalesce(max(seq)+1, 0) FROM log_records").Scan(&c.rows); err != nil {
 		return c, err
 	}
-	c.notes, err = readNotes(ctx, db, math.MaxInt64)
+	c.notes, err = readNotes(ctx, db, c.start.Size(), math.MaxInt64)
 	return c, err
 }
 
-func (v *Vault) verify(ctx context.Context, db *sql.DB, ver *oplog.Verifier, claim logClaim, progress func(done, total int64)) error {
-	size, notes := claim.size, claim.notes
+// walk gives a Verifier the checkpoints and the records of a claim up to a
+// size, and compares the stored nodes with them.
+func (v *Vault) walk(ctx context.Context, db *sql.DB, ver *oplog.Verifier, claim *logClaim, to int64, progress func(done, total int64)) error {
 	take := func() error {
-		for len(notes) > 0 && notes[0].size <= ver.Size() {
-			if _, err := ver.Checkpoint(notes[0].note); err != nil {
+		for len(claim.notes) > 0 && claim.notes[0].size <= ver.Size() {
+			if _, err := ver.Checkpoint(claim.notes[0].note); err != nil {
 				return err
 			}
-			notes = notes[1:]
+			claim.notes = claim.notes[1:]
 		}
 		return nil
 	}
 	tree := nodeCheck{ctx: ctx, db: db}
+	if err := tree.begin(claim.start); err != nil {
+		return err
+	}
 	if err := take(); err != nil {
 		return err
 	}
-	err := v.records(ctx, db, 0, size, func(s stored) error {
+	if err := claim.began(ver); err != nil {
+		return err
+	}
+	return v.records(ctx, db, claim.start.Size(), to, func(s stored) error {
 		leaf, err := tree.record(s.seq, ver.Size())
 		if err != nil {
 			return err
 		}
-		if _, err := ver.Record(s.line, leaf); err != nil {
+		r, err := ver.Record(s.line, leaf)
+		if err != nil {
 			return err
 		}
+		claim.hear(r)
 		if err := take(); err != nil {
 			return err
 		}
 		if progress != nil && ver.Size()%page == 0 {
-			progress(ver.Size(), size)
+			progress(ver.Size(), claim.size)
 		}
 		return nil
 	})
-	if err != nil {
+}
+
+func (v *Vault) verify(ctx context.Context, db *sql.DB, ver *oplog.Verifier, claim logClaim, progress func(done, total int64)) error {
+	size := claim.size
+	if err := v.walk(ctx, db, ver, &claim, size, progress); err != nil {
 		return err
 	}
-	if len(notes) > 0 { // a checkpoint of more records than there are
-		if _, err := ver.Checkpoint(notes[0].note); err != nil {
+	if len(claim.notes) > 0 { // a checkpoint of more records than there are
+		if _, err := ver.Checkpoint(claim.notes[0].note); err != nil {
 			return err
 		}
 	}
-	if err := ver.Finish(); err != nil {
+	if err := errors.Join(ver.Finish(), claim.finish()); err != nil {
 		return err
 	}
 	switch at := ver.Size(); {
@@ -223,8 +264,9 @@ type storedNote struct {
 	note []byte
 }
 
-func readNotes(ctx context.Context, db *sql.DB, upTo int64) (out []storedNote, err error) {
-	rows, err := db.QueryContext(ctx, "SELECT size, note FROM checkpoints WHERE size<=? ORDER BY size", upTo)
+// readNotes reads the checkpoints of the sizes from and to, both within.
+func readNotes(ctx context.Context, db *sql.DB, from, to int64) (out []storedNote, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT size, note FROM checkpoints WHERE size>=? AND size<=? ORDER BY size", from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -248,6 +290,30 @@ type nodeCheck struct {
 	first int64
 	next  int64      // first id not read yet
 	left  [64][]byte // the last left child of each level
+}
+
+// begin takes the state that the log begins after, and checks that its nodes
+// are kept: proofs need them.
+func (t *nodeCheck) begin(start *oplog.Tree) error {
+	first := start.Size()
+	if first == 0 {
+		return nil
+	}
+	kept, err := oplog.TreeAt(first, nodes(t.db))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) && !errors.Is(err, oplog.ErrTree) {
+		return err
+	}
+	if err != nil || !seal.Equal(kept.Root(), start.Root()) {
+		return t.bad(first, "a tree node of what was pruned is missing or changed", nil)
+	}
+	hashes := start.Hashes()
+	for level := 0; first>>level > 0; level++ { // the lowest level stands last
+		if first>>level&1 == 1 {
+			t.left[level] = hashes[len(hashes)-1]
+			hashes = hashes[:len(hashes)-1]
+		}
+	}
+	return nil
 }
 
 // record returns the leaf hash kept for a record and checks the nodes that it
@@ -323,33 +389,49 @@ func (v *Vault) LogExport(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	notes, err := readNotes(ctx, db, cp.Size)
+	first, err := v.export(ctx, db, w, cp.Size)
 	if err != nil {
 		return v.fail(what, err)
 	}
-	x, err := oplog.NewExportWriter(w, oplog.ExportHeader{Origin: v.origin, Software: v.o.Version, Made: v.o.Now()})
+	_, err = v.Record(ctx, oplog.Entry{Event: oplog.LogExport, Fields: map[string]string{
+		"first": strconv.FormatInt(first, 10), "size": strconv.FormatInt(cp.Size, 10),
+	}})
+	return err
+}
+
+// export is LogExport's reading part: nobody prunes meanwhile. A pruned log
+// begins with the countersigned note of what was pruned.
+func (v *Vault) export(ctx context.Context, db *sql.DB, w io.Writer, size int64) (first int64, err error) {
+	v.logMu.RLock()
+	defer v.logMu.RUnlock()
+	v.mu.Lock()
+	start := v.start
+	v.mu.Unlock()
+	first = start.Size()
+	notes, err := readNotes(ctx, db, first, size)
 	if err != nil {
-		return err
+		return first, err
 	}
-	err = v.records(ctx, db, 0, cp.Size, func(s stored) error {
-		if err := x.Record(s.line, nil); err != nil {
-			return err
-		}
-		for len(notes) > 0 && notes[0].size <= s.seq+1 {
+	x, err := oplog.NewExportWriter(w, oplog.ExportHeader{Origin: v.origin, Software: v.o.Version, Made: v.o.Now(), Left: start})
+	if err != nil {
+		return first, err
+	}
+	upTo := func(size int64) error {
+		for len(notes) > 0 && notes[0].size <= size {
 			if err := x.Checkpoint(notes[0].note); err != nil {
 				return err
 			}
 			notes = notes[1:]
 		}
 		return nil
-	})
-	if err = errors.Join(err, x.Close()); err != nil {
-		return v.fail(what, err)
 	}
-	_, err = v.Record(ctx, oplog.Entry{Event: oplog.LogExport, Fields: map[string]string{
-		"first": "0", "size": strconv.FormatInt(cp.Size, 10),
-	}})
-	return err
+	if err := upTo(first); err != nil {
+		return first, err
+	}
+	err = v.records(ctx, db, first, size, func(s stored) error {
+		return errors.Join(x.Record(s.line, nil), upTo(s.seq+1))
+	})
+	return first, errors.Join(err, x.Close())
 }
 
 // LogFilter selects log records; zero fields do not filter.
@@ -387,8 +469,11 @@ func (v *Vault) LogQuery(ctx context.Context, f LogFilter) (out []oplog.Record, 
 	if before <= 0 {
 		before = 1 << 62
 	}
+	v.mu.Lock()
+	first := v.start.Size()
+	v.mu.Unlock()
 	for {
-		lines, last, err := v.queryPage(ctx, db, f, before)
+		lines, last, err := v.queryPage(ctx, db, f, first, before)
 		if err != nil {
 			return nil, v.fail(what, err)
 		}
@@ -409,8 +494,8 @@ func (v *Vault) LogQuery(ctx context.Context, f LogFilter) (out []oplog.Record, 
 	}
 }
 
-func (v *Vault) queryPage(ctx context.Context, db *sql.DB, f LogFilter, before int64) (lines [][]byte, last int64, err error) {
-	q, args := "SELECT seq, rec FROM log_records WHERE seq<?", []any{before}
+func (v *Vault) queryPage(ctx context.Context, db *sql.DB, f LogFilter, first, before int64) (lines [][]byte, last int64, err error) {
+	q, args := "SELECT seq, rec FROM log_records WHERE seq>=? AND seq<?", []any{first, before}
 	if f.CaseID != "" {
 		q, args = q+" AND case_id=?", append(args, f.CaseID)
 	}

@@ -125,6 +125,7 @@ func (v *Vault) Record(ctx context.Context, e oplog.Entry) (seq int64, err error
 // LogState is the operation log as it is now.
 type LogState struct {
 	Origin         string
+	First          int64 // number of the oldest record that was not pruned
 	Size           int64
 	Root           []byte
 	LastCheckpoint []byte // signed note, nil before the first
@@ -140,7 +141,7 @@ func (v *Vault) LogState(ctx context.Context) (LogState, error) {
 		return LogState{}, err
 	}
 	v.mu.Lock()
-	s := LogState{Origin: v.origin, Size: v.tree.Size(), Root: v.tree.Root()}
+	s := LogState{Origin: v.origin, First: v.start.Size(), Size: v.tree.Size(), Root: v.tree.Root()}
 	v.mu.Unlock()
 	var at int64
 	err = db.QueryRow("SELECT size, at, note FROM checkpoints ORDER BY size DESC LIMIT 1").Scan(&s.LastSize, &at, &s.LastCheckpoint)
@@ -173,7 +174,7 @@ func nodes(q interface {
 // Checkpoint signs the log as it is now and returns the note, with the proof
 // that the log of size since is its beginning (nil when since is 0 or the
 // note's own size). When nothing happened since the last checkpoint, that one
-// is given again.
+// is given again. Errors: ErrPruned for a since below where the log begins.
 func (v *Vault) Checkpoint(ctx context.Context, since int64) (note []byte, proof [][]byte, err error) {
 	err = v.changeIf(ctx, "checkpoint", func(c *change) (err error) {
 		note, proof, err = c.checkpoint(since)
@@ -200,6 +201,9 @@ func (c *change) checkpoint(since int64) (note []byte, proof [][]byte, err error
 	}
 	if since < 0 || since > size {
 		return nil, nil, fmt.Errorf("the log has %d records at this checkpoint, a proof from %d was asked for", size, since)
+	}
+	if since > 0 && since < c.v.start.Size() {
+		return nil, nil, fmt.Errorf("%w: a proof from %d was asked for, the log begins at %d", ErrPruned, since, c.v.start.Size())
 	}
 	if since > 0 && since < size {
 		if proof, err = oplog.ConsistencyProof(since, size, nodes(c.tx)); err != nil {
@@ -292,7 +296,7 @@ type LogProof struct {
 // LogProof makes the inclusion proof of a case's present revision, against the
 // first checkpoint that covers it and that the county signed too, or else the
 // first that covers it, since the proof grows with the log; where there is
-// none, one is signed. Errors: cases.ErrNotFound.
+// none, one is signed. Errors: cases.ErrNotFound, ErrPruned.
 func (v *Vault) LogProof(ctx context.Context, caseID string) (p LogProof, err error) {
 	err = v.changeIf(ctx, "log proof", func(c *change) error {
 		cs, err := c.caseOf(caseID)
@@ -300,6 +304,9 @@ func (v *Vault) LogProof(ctx context.Context, caseID string) (p LogProof, err er
 			return err
 		}
 		p = LogProof{Index: cs.LogIndex}
+		if p.Index < v.start.Size() {
+			return fmt.Errorf("%w: record %d of case %s, the log begins at %d", ErrPruned, p.Index, caseID, v.start.Size())
+		}
 		err = sql.ErrNoRows
 		for _, counter := range []int{1, 0} {
 			if errors.Is(err, sql.ErrNoRows) {

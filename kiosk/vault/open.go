@@ -216,6 +216,9 @@ func (v *Vault) load() error {
 	if v.chain, err = oplog.ChainFrom(key); err != nil {
 		return err
 	}
+	if v.start, err = readStart(v.db); err != nil {
+		return err
+	}
 	meta := map[string][]byte{}
 	for _, k := range []string{metaSecret, metaSign, metaClean} {
 		var val []byte
@@ -260,7 +263,7 @@ func (v *Vault) create() error {
 		return err
 	}
 	defer seed.Wipe()
-	v.tree, v.chain, v.quiet, v.clean = &oplog.Tree{}, oplog.NewChain(seed), false, true
+	v.tree, v.start, v.chain, v.quiet, v.clean = &oplog.Tree{}, &oplog.Tree{}, oplog.NewChain(seed), false, true
 	v.derive()
 	return v.changeLocked("fill a new database", func(c *change) error {
 		for k, val := range map[string][]byte{metaSecret: v.secret, metaSign: pem, metaClean: []byte("0")} {

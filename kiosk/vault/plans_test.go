@@ -245,6 +245,19 @@ func workAll(t *testing.T, rec *recorder) {
 	must(t, err)
 	_, err = v.Items(ctx)
 	must(t, err)
+	if n, err := v.Retain(ctx, b.clock.now().AddDate(9, 0, 0)); err != nil || n != 1 {
+		t.Fatalf("%d cases, %v", n, err)
+	}
+	v.mu.Lock()
+	if v.destroyScans(third.ID, []string{v.scan(third.ID)}) == nil { // a folder with something in it
+		t.Fatal("a folder was removed")
+	}
+	v.mu.Unlock()
+	cp, err := oplog.PeekCheckpoint(note)
+	must(t, err)
+	must(t, v.pruneTo(ctx, v.db, cp.Size))
+	_, err = v.Prune(ctx, b.clock.now())
+	must(t, err)
 	v.condemned = []string{v.scan(second.ID, "0-00.sealed")}
 	must(t, v.fence())
 	// A start after a power cut.

@@ -112,6 +112,15 @@ CREATE TABLE checkpoints(
   note BLOB NOT NULL,
   countersigned INTEGER NOT NULL DEFAULT 0);
 `,
+	// 2
+	`
+-- Where the log begins after pruning: below a checkpoint that the county
+-- signed too, whose note stays in checkpoints. tree is the state of that size.
+CREATE TABLE log_pruned(
+  one INTEGER PRIMARY KEY CHECK(one = 1),
+  size INTEGER NOT NULL,
+  tree BLOB NOT NULL);
+`,
 }
 
 // migrate brings the database to the newest version. ErrNewer when it is

@@ -103,9 +103,14 @@ type Vault struct {
 	clean  bool // the last program closed it properly
 	told   []Incident
 
+	// logMu is held for writing while records are pruned, for reading by whoever
+	// walks over them; it is taken before mu.
+	logMu gosync.RWMutex
+
 	mu        gosync.Mutex // one change after the other; guards what follows
 	closed    bool
 	tree      *oplog.Tree
+	start     *oplog.Tree // what the log begins after: empty, or what was pruned
 	chain     *oplog.Chain
 	quiet     bool     // nothing but checkpoints since the last checkpoint
 	condemned []string // scans of submissions whose commit failed
