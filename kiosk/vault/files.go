@@ -192,8 +192,9 @@ func (v *Vault) sweepCase(ctx context.Context, dir string) (removed int, err err
 
 // lookForScans tells when a file is gone that is still to be sent.
 func (v *Vault) lookForScans(ctx context.Context) (err error) {
-	rows, err := v.db.QueryContext(ctx, "SELECT f.case_id, f.name FROM outbox o JOIN files f"+
-		" ON f.case_id=o.case_id AND f.revision=o.revision WHERE o.open IS NOT NULL AND f.done=0")
+	// The order of a CROSS JOIN is kept: what is open first, then its files.
+	rows, err := v.db.QueryContext(ctx, "SELECT f.case_id, f.name FROM outbox o CROSS JOIN files f"+
+		" ON f.case_id=o.case_id AND f.revision=o.revision WHERE o.open IN (?,?) AND f.done=0", openActive, openAside)
 	if err != nil {
 		return v.fail("look for scans", err)
 	}

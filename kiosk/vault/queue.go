@@ -433,7 +433,8 @@ func (v *Vault) Items(ctx context.Context) ([]cases.Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	its, err := selectItems(db, "WHERE o.open IS NOT NULL ORDER BY o.num")
+	// Not "IS NOT NULL": that would read every item there ever was.
+	its, err := selectItems(db, "WHERE o.open IN (?,?) ORDER BY o.num", openActive, openAside)
 	if err != nil {
 		return nil, v.fail(what, err)
 	}
