@@ -28,21 +28,31 @@ type hit struct {
 	offset       int
 }
 
-// leaks searches every file under the folders, names included, in UTF-8,
-// GB18030 and UTF-16.
-func leaks(dirs ...string) (hits []hit, files int, err error) {
-	var patterns [][]byte
-	var names []string
+// pattern is a secret as it may be written.
+type pattern struct {
+	name  string
+	bytes []byte
+}
+
+// patterns are the secrets in UTF-8, GB18030 and UTF-16.
+func patterns() (out []pattern) {
 	for _, s := range secrets {
-		patterns, names = append(patterns, []byte(s), utf16le(s)), append(names, s, s+" (UTF-16)")
+		out = append(out, pattern{s, []byte(s)}, pattern{s + " (UTF-16)", utf16le(s)})
 	}
 	for _, s := range secretsGB {
 		b, err := hex.DecodeString(s)
 		if err != nil {
-			return nil, 0, fmt.Errorf("leak scan: %w", err)
+			panic("leak scan: " + err.Error()) // a constant of this file
 		}
-		patterns, names = append(patterns, b), append(names, s+" (GB18030)")
+		out = append(out, pattern{s + " (GB18030)", b})
 	}
+	return out
+}
+
+// leaks searches every file under the folders, names included, in UTF-8,
+// GB18030 and UTF-16.
+func leaks(dirs ...string) (hits []hit, files int, err error) {
+	wanted := patterns()
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
@@ -54,9 +64,9 @@ func leaks(dirs ...string) (hits []hit, files int, err error) {
 			}
 			files++
 			b = append(b, path...)
-			for i, p := range patterns {
-				if at := bytes.Index(b, p); at >= 0 {
-					hits = append(hits, hit{path, names[i], at})
+			for _, p := range wanted {
+				if at := bytes.Index(b, p.bytes); at >= 0 {
+					hits = append(hits, hit{path, p.name, at})
 				}
 			}
 			return nil

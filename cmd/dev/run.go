@@ -28,6 +28,7 @@ func runCmd(ctx context.Context, args []string) error {
 	large := fs.Bool("large", false, "play in large text")
 	which := fs.String("visit", "", "play these visits though there is a display, comma between: resident, offline, staff, technician, or all")
 	keep := fs.Bool("keep", false, "keep the data folder")
+	cores := fs.Bool("cores", false, "look for what is left in memory after each visit (needs root and gdb)")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -42,6 +43,9 @@ func runCmd(ctx context.Context, args []string) error {
 		sets = append(sets, debsHeadless)
 		display = ""
 	}
+	if *cores {
+		sets = append(sets, debsTest)
+	}
 	if err := install(ctx, *yes, sets...); err != nil {
 		return err
 	}
@@ -50,7 +54,7 @@ func runCmd(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	o := stageOptions{root: root, bin: bin, dir: *data, display: display, window: *window, w: 1920, h: 1080, autoplay: !headless}
+	o := stageOptions{root: root, bin: bin, dir: *data, display: display, window: *window, w: 1920, h: 1080, autoplay: !headless, cores: *cores}
 	if *portrait {
 		o.w, o.h = o.h, o.w
 	}
@@ -169,6 +173,12 @@ func play(ctx context.Context, o stageOptions, out, which string, large, strict 
 			return err
 		}
 	}
+	var memory memoryLook
+	if o.cores {
+		if err := memory.before(ctx, s); err != nil {
+			return err
+		}
+	}
 	for _, v := range list {
 		fmt.Printf("  visit %s: %s\n", v.name, v.about)
 		at := time.Now()
@@ -176,6 +186,11 @@ func play(ctx context.Context, o stageOptions, out, which string, large, strict 
 			return fmt.Errorf("visit %s: %w", v.name, err)
 		}
 		fmt.Printf("    %s in %.0f s\n", v.name, time.Since(at).Seconds())
+		if o.cores {
+			if err := memory.after(ctx, s, v.name); err != nil {
+				return err
+			}
+		}
 	}
 	if err := s.stopKiosk(ctx); err != nil {
 		return err

@@ -47,6 +47,8 @@ type stageOptions struct {
 	w, h int
 	// autoplay moves demo cases on by themselves, for people who watch.
 	autoplay bool
+	// cores looks at the terminal's memory after each visit.
+	cores bool
 }
 
 // stage is a county, simulated hardware and a terminal, all real programs.
