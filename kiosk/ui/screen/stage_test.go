@@ -292,6 +292,12 @@ func (st *stage) check(name string, s ui.ScreenState) {
 		switch p := o.(type) {
 		case *fyne.Container:
 			for _, k := range p.Objects {
+				if x, ok := k.(*widget.Text); ok && x.Visible() && x.Text() != "" {
+					in, b := boxOf(p), boxOf(x)
+					if over := b.y + x.HeightFor(b.w) - in.y - in.h; over > 2 {
+						bad("text %q reaches %.0f below what it is in", x.Text(), over)
+					}
+				}
 				walk(k, inBody)
 			}
 		case widget.Parent:

@@ -205,7 +205,7 @@ func StateCard(look *theme.Look, s State) *fyne.Container {
 		}
 	}
 	beside := s.Drawing != "" && len(s.Todo) > 0 && !look.Portrait
-	parts := []fyne.CanvasObject{Middle(head), NewText(look, s.Title).Bold().Sized(look.Title()).Centred()}
+	parts := []fyne.CanvasObject{Shrink(Middle(head)), NewText(look, s.Title).Bold().Sized(look.Title()).Centred()}
 	if s.Text != "" {
 		parts = append(parts, NewText(look, s.Text).Sized(look.Body()*1.06).Coloured(c.Soft).Centred())
 	}

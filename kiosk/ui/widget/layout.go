@@ -24,6 +24,21 @@ func Fill(o fyne.CanvasObject) fyne.CanvasObject {
 // Spring is empty room that grows; it pushes what follows to the end.
 func Spring() fyne.CanvasObject { return Fill(&fyne.Container{}) }
 
+// shrink marks an object of a Column that does with less height.
+type shrink struct {
+	base
+}
+
+// Shrink returns o such that a Column without enough room takes what is missing
+// from it rather than cut what comes last: words matter more than a picture.
+// Several share the loss evenly.
+func Shrink(o fyne.CanvasObject) fyne.CanvasObject {
+	f := &shrink{}
+	f.wrap(o)
+	f.ExtendBaseWidget(f)
+	return f
+}
+
 // Column puts objects below one another, gap apart, each as wide as the column
 // and as high as it needs at that width.
 func Column(gap float32, objects ...fyne.CanvasObject) *fyne.Container {
@@ -44,20 +59,26 @@ func shown(objects []fyne.CanvasObject) []fyne.CanvasObject {
 
 func (l column) Layout(objects []fyne.CanvasObject, s fyne.Size) {
 	objects = shown(objects)
-	free, fills := s.Height-l.gap*float32(max(0, len(objects)-1)), float32(0)
+	free, fills, shrinks := s.Height-l.gap*float32(max(0, len(objects)-1)), float32(0), float32(0)
 	heights := make([]float32, len(objects))
 	for i, o := range objects {
-		if _, ok := o.(*fill); ok {
+		switch o.(type) {
+		case *fill:
 			fills++
 			continue
+		case *shrink:
+			shrinks++
 		}
 		heights[i] = HeightFor(o, s.Width)
 		free -= heights[i]
 	}
 	y := float32(0)
 	for i, o := range objects {
-		if _, ok := o.(*fill); ok {
+		switch o.(type) {
+		case *fill:
 			heights[i] = max(0, free/fills)
+		case *shrink:
+			heights[i] = max(0, heights[i]+min(0, free/shrinks))
 		}
 		place(o, 0, y, s.Width, heights[i])
 		y += heights[i] + l.gap

@@ -55,7 +55,7 @@ func (h home) View(c *ui.Ctx) ui.View {
 		title, sub = "读卡器没有接好", "可以先看办事指南、岗位和培训。\n要办事请按右上角“呼叫帮办”"
 	}
 	hero := widget.Hero(l, widget.Middle(widget.Wide(l, widget.Column(l.Gap()*1.2,
-		widget.Middle(widget.Drawing(l, "insert-card", l.MM(62))),
+		widget.Shrink(widget.Middle(widget.Drawing(l, "insert-card", l.MM(62)))),
 		widget.NewText(l, title).Sized(l.Title()).Bold().Centred(),
 		widget.NewText(l, sub).Soft().Centred()))))
 	var tiles []fyne.CanvasObject
