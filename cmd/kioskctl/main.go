@@ -8,6 +8,7 @@
 //	kioskctl log verify [--config FILE] [--json]
 //	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--json]
 //	kioskctl log export [--config FILE] [--out FILE] [--json]   FILE must not be there
+//	kioskctl receipt verify --terminal-key PEM [--county-key PEM] [--case NUMBER] [--text TEXT | --file FILE] [--json]
 //	kioskctl enrol   --code CODE [--config FILE] [--json]
 //	kioskctl stop    [--config FILE]
 //	kioskctl sim serve --dir DIR …
@@ -15,6 +16,9 @@
 //
 // Exit codes: 0 all well, 1 something failed or the log is not whole, 2 wrong
 // command line or configuration, 3 no terminal runs and the question needs one.
+// For receipt verify also: 4 the text is not whole, 5 it is no receipt or one of
+// another version, 6 another key signed it, 7 what it says was not signed, 8 it
+// is of another case.
 package main
 
 import (
@@ -62,6 +66,7 @@ const usage = `usage: kioskctl COMMAND [flags]
   devices       state, cause and remedy of every device
   log verify    check the operation log (live, or an exported file)
   log export    write the operation log to a file
+  receipt verify  check the code of a paper receipt with public keys alone
   enrol         enrol the running terminal with the county's one-time code
   stop          stop the terminal cleanly
   sim           simulated hardware (kioskctl sim help)
@@ -98,6 +103,10 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 			case "export":
 				return c.logExport(args[2:])
 			}
+		}
+	case "receipt":
+		if len(args) > 1 && args[1] == "verify" {
+			return c.receiptVerify(args[2:], os.Stdin)
 		}
 	case "sim":
 		return simulate(ctx, args[1:], out, errs)
