@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -34,7 +35,8 @@ func TestKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = store.Update(t.Context(), func(tx upstream.Tx) error {
-		return tx.PutLog(upstream.Log{Terminal: "140830-001", Key: terminal.Public().DER(), At: time.Now()})
+		return errors.Join(tx.PutTerminal(upstream.Terminal{ID: "140830-001", Serial: "SN-1"}),
+			tx.PutLog(upstream.Log{Terminal: "140830-001", Key: terminal.Public().DER(), At: time.Now()}))
 	})
 	if err != nil {
 		t.Fatal(err)
