@@ -97,24 +97,9 @@ func (t *Text) HeightFor(width float32) float32 {
 	return float32(len(t.broken(width))) * t.lineHeight()
 }
 
-func (t *Text) broken(width float32) []string {
-	advance := func(r rune) float32 { return t.look.Advance(r, t.bold, t.size) }
-	lines := Break(t.text, width, advance)
-	// A last line of one or two characters reads badly: the same number of lines
-	// is broken more evenly.
-	if two, ok := t.atMark(lines, width); ok {
-		lines = two
-	} else if n := len(lines); n > 1 && n <= 4 && !strings.Contains(t.text, "\n") && t.measure(lines[n-1]) < width*0.4 {
-		lo, hi := width/2, width
-		for range 7 {
-			mid := (lo + hi) / 2
-			if len(Break(t.text, mid, advance)) > n {
-				lo = mid
-			} else {
-				hi = mid
-			}
-		}
-		lines = Break(t.text, hi, advance)
+func (t *Text) broken(width float32) (lines []string) {
+	for par := range strings.SplitSeq(t.text, "\n") {
+		lines = append(lines, t.paragraph(par, width)...)
 	}
 	if t.maxLines > 0 && len(lines) > t.maxLines {
 		lines = lines[:t.maxLines]
@@ -127,19 +112,43 @@ func (t *Text) broken(width float32) []string {
 	return lines
 }
 
-// atMark breaks a text of two lines after a comma or full stop, if both parts
-// fit and neither is a mere scrap: that is where a reader pauses.
-func (t *Text) atMark(lines []string, width float32) ([]string, bool) {
-	if len(lines) != 2 || strings.Contains(t.text, "\n") || t.measure(lines[1]) > width*0.75 {
+// paragraph breaks text without line feeds. A last line of one or two
+// characters reads badly: the same number of lines is broken more evenly.
+func (t *Text) paragraph(par string, width float32) []string {
+	advance := func(r rune) float32 { return t.look.Advance(r, t.bold, t.size) }
+	lines := breakLine([]rune(par), width, advance)
+	if two, ok := t.atMark(par, lines, width); ok {
+		return two
+	}
+	n := len(lines)
+	if n < 2 || n > 4 || t.measure(lines[n-1]) >= width*0.4 {
+		return lines
+	}
+	lo, hi := width/2, width
+	for range 7 {
+		mid := (lo + hi) / 2
+		if len(breakLine([]rune(par), mid, advance)) > n {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return breakLine([]rune(par), hi, advance)
+}
+
+// atMark breaks a paragraph of two lines after a comma or full stop, if both
+// parts fit and neither is a mere scrap: that is where a reader pauses.
+func (t *Text) atMark(par string, lines []string, width float32) ([]string, bool) {
+	if len(lines) != 2 || t.measure(lines[1]) > width*0.75 {
 		return nil, false
 	}
 	var best []string
 	longer := width + 1
-	for i, r := range t.text {
+	for i, r := range par {
 		if !strings.ContainsRune("，。；：？！", r) {
 			continue
 		}
-		a, b := t.text[:i+len(string(r))], strings.TrimLeft(t.text[i+len(string(r)):], " ")
+		a, b := par[:i+len(string(r))], strings.TrimLeft(par[i+len(string(r)):], " ")
 		// A closing mark belongs to what it closes.
 		if b == "" || strings.ContainsRune(noBegin, []rune(b)[0]) {
 			continue
@@ -212,15 +221,7 @@ const (
 	noEnd   = "（《“‘【「『([{￥¥"
 )
 
-// Break breaks text into lines no wider than width.
-func Break(text string, width float32, advance func(rune) float32) []string {
-	var out []string
-	for par := range strings.SplitSeq(text, "\n") {
-		out = append(out, breakLine([]rune(par), width, advance)...)
-	}
-	return out
-}
-
+// breakLine breaks text without line feeds into lines no wider than width.
 func breakLine(s []rune, width float32, advance func(rune) float32) []string {
 	var out []string
 	for start := 0; ; {
@@ -263,6 +264,8 @@ func mayBreak(s []rune, i int) bool {
 	}
 	switch {
 	case strings.ContainsRune(noBegin, b), strings.ContainsRune(noEnd, before):
+		return false
+	case a == '/' || b == '/': // 元/月 is one word
 		return false
 	case unicode.IsDigit(before) && strings.ContainsRune(units, b), strings.ContainsRune("年月", before) && unicode.IsDigit(b):
 		return false

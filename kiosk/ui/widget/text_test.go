@@ -34,10 +34,10 @@ func TestBreak(t *testing.T) {
 		{"12345678901234", 4, []string{"1234", "5678", "9012", "34"}}, // unless it is longer than a line
 		{"缴费 12 月开始", 7, []string{"缴费", "12 月开", "始"}},                // nor is it parted from its unit
 		{"从11月26日", 6, []string{"从", "11月26", "日"}},
-		{"一\n二", 100, []string{"一", "二"}},
+		{"三百元/月", 8, []string{"三百", "元/月"}},
 		{"", 10, []string{""}},
 	} {
-		if got := Break(c.text, c.width, advance); !slices.Equal(got, c.want) {
+		if got := breakLine([]rune(c.text), c.width, advance); !slices.Equal(got, c.want) {
 			t.Errorf("%q at %v: %q, want %q", c.text, c.width, got, c.want)
 		}
 	}
@@ -47,12 +47,10 @@ func TestBreak(t *testing.T) {
 // and no line is wider than allowed unless it is one character.
 func TestBreakKeeps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringOfN(rapid.RuneFrom([]rune("中文字，。“”（）ab1-9 月日元\n")), 0, 60, -1).Draw(t, "text")
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("中文字，。“”（）ab1-9 /月日元")), 0, 60, -1).Draw(t, "text")
 		width := rapid.Float32Range(0, 40).Draw(t, "width")
-		lines := Break(text, width, advance)
-		squeeze := func(s string) string {
-			return strings.NewReplacer(" ", "", "\n", "").Replace(s)
-		}
+		lines := breakLine([]rune(text), width, advance)
+		squeeze := func(s string) string { return strings.ReplaceAll(s, " ", "") }
 		if got := squeeze(strings.Join(lines, "")); got != squeeze(text) {
 			t.Fatalf("%q became %q", text, lines)
 		}
@@ -79,6 +77,11 @@ func TestTextBalance(t *testing.T) {
 	// One character too narrow: not eight and one, but even halves.
 	lines := x.broken(l.Body() * 8.2)
 	if len(lines) != 2 || utf8.RuneCountInString(lines[1]) < 3 {
+		t.Errorf("lines %q", lines)
+	}
+	// Each paragraph by itself.
+	x = NewText(l, "第一段\n个人权益记录单打印")
+	if lines := x.broken(l.Body() * 8.2); len(lines) != 3 || utf8.RuneCountInString(lines[2]) < 3 {
 		t.Errorf("lines %q", lines)
 	}
 	x = NewText(l, "结果出来后，插卡点“查办理进度”就能看到。")
