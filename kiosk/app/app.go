@@ -67,6 +67,7 @@ type App struct {
 	keyWords  string
 	entries   *entries
 	chores    *chores
+	nightly   *nightly
 	reserved  atomic.Uint64 // session numbers up to here are put aside
 	catalogue atomic.Pointer[catalog.Catalogue]
 	calendar  cases.Calendar
@@ -175,6 +176,7 @@ func (a *App) open(ctx context.Context) error {
 	a.loadGoodCatalogue(ctx)
 	a.loadDownlinkedCatalogue(ctx)
 	a.makePoint(ctx)
+	a.makeNightly(ctx)
 	return nil
 }
 
@@ -239,6 +241,7 @@ func (a *App) start() {
 	}
 	a.wg.Go(func() { a.cards.run(a.ctx) })
 	a.wg.Go(a.minutes)
+	a.wg.Go(a.nights)
 	a.startEngine()
 }
 
@@ -285,6 +288,7 @@ func (a *App) sessionEvent(e session.Event) {
 	switch e.Kind {
 	case session.Began:
 		entry.Event, entry.Role = oplog.SessionBegin, oplog.RoleResident
+		a.nightly.disturb()
 		a.sessionBegan(e.Session)
 	case session.Asked:
 		entry.Event = oplog.IdleAsked

@@ -59,6 +59,7 @@ const (
 	LogPrune                  Event = "log.prune"                    // 删去到期的旧日志
 	VaultOpened               Event = "vault.opened"                 // 打开数据保险柜
 	VaultDamaged              Event = "vault.damaged"                // 数据文件损坏，已另存
+	VaultCheck                Event = "vault.check"                  // 检查数据文件
 	VaultRekey                Event = "vault.rekey"                  // 更换磁盘密钥
 	VaultSwept                Event = "vault.swept"                  // 清理没有归属的文件
 	SimUse                    Event = "sim.use"                      // 使用模拟设备
@@ -123,6 +124,7 @@ var Events = []Event{
 	LogPrune,
 	VaultOpened,
 	VaultDamaged,
+	VaultCheck,
 	VaultRekey,
 	VaultSwept,
 	SimUse,
@@ -183,6 +185,7 @@ var catalogue = map[Event]Spec{
 	LogPrune:                  {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"from", "to", "root"}, Text: "删去到期的旧日志"},
 	VaultOpened:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"key_source", "created", "size"}, Text: "打开数据保险柜"},
 	VaultDamaged:              {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"file", "aside"}, Text: "数据文件损坏，已另存"},
+	VaultCheck:                {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"items", "bad"}, Text: "检查数据文件"},
 	VaultRekey:                {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"key_source"}, Text: "更换磁盘密钥"},
 	VaultSwept:                {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"count"}, Text: "清理没有归属的文件"},
 	SimUse:                    {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"do", "device"}, Text: "使用模拟设备"},

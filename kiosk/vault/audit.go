@@ -97,8 +97,8 @@ type LogReport struct {
 
 // LogVerify checks every record that was not pruned, every node of the tree, the tree state and
 // every checkpoint, while others go on working. When something is wrong, the
-// report and the error name the first bad record (*oplog.Bad). progress may be
-// nil. What it found is in the log itself.
+// report and the error name the first bad record (*oplog.Bad), and it is an
+// incident. progress may be nil. What it found is in the log itself.
 func (v *Vault) LogVerify(ctx context.Context, progress func(done, total int64)) (rep LogReport, err error) {
 	const what = "verify the log"
 	start := v.o.Now()
@@ -119,6 +119,7 @@ func (v *Vault) LogVerify(ctx context.Context, progress func(done, total int64))
 	e := oplog.Entry{Event: oplog.LogVerify, Fields: map[string]string{"size": strconv.FormatInt(ver.Size(), 10)}}
 	if rep.Bad != nil {
 		e.Outcome, e.Fields["bad"] = oplog.Failed, strconv.FormatInt(rep.Bad.Seq, 10)
+		v.tell(Incident{Kind: IncidentLog, Text: "操作日志核验不过：" + rep.Bad.Text() + "请马上报告县里，不要重装终端。", Detail: rep.Bad.Error()})
 	}
 	if _, e := v.Record(ctx, e); e != nil {
 		return rep, errors.Join(err, e)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
@@ -32,10 +33,11 @@ var sqliteFiles = []string{dbName, dbName + "-wal", dbName + "-journal"}
 
 // Names in the table meta.
 const (
-	metaSecret = "secret"
-	metaSign   = "log/sign-key"
-	metaClean  = "clean"
-	metaOwed   = "sweep" // there when the next start has to sweep, clean or not
+	metaSecret  = "secret"
+	metaSign    = "log/sign-key"
+	metaClean   = "clean"
+	metaSuspect = "suspect" // there when Check found damage
+	metaOwed    = "sweep"   // there when the next start has to sweep, clean or not
 )
 
 const (
@@ -43,7 +45,8 @@ const (
 	infoFiles = "cunban vault files 1"
 	// bigCheck is up to which size the whole database is checked at start,
 	// bytes. Beyond it people would wait for it: then the small tables are
-	// checked, and the others by whatever reads them and by LogVerify.
+	// checked, and the others by whatever reads them, by LogVerify, and at night
+	// by Check; when that found damage, the next start looks at everything.
 	bigCheck = 64 << 20
 )
 
@@ -148,13 +151,20 @@ func (v *Vault) tryDB(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("vault: open the database: %w", err)
 	}
-	if err := v.check(ctx, size <= bigCheck); err != nil {
+	if err := v.check(ctx, size <= v.o.bigCheck || v.suspect(ctx)); err != nil {
 		return v.fail("check the database", err)
 	}
 	if err := migrate(ctx, v.db); err != nil {
 		return v.fail("open the database", err)
 	}
 	return v.fail("read the database", v.load())
+}
+
+// suspect reports whether the night's check found damage; where even that
+// cannot be read, the check of the small tables says so.
+func (v *Vault) suspect(ctx context.Context) bool {
+	var n int
+	return v.db.QueryRowContext(ctx, "SELECT count(*) FROM meta WHERE key=?", metaSuspect).Scan(&n) == nil && n > 0
 }
 
 // connector opens connections with a driver of its own, so that nothing is
@@ -311,7 +321,12 @@ func (v *Vault) setAside(cause error) error {
 
 func (v *Vault) tell(i Incident) {
 	i.At = v.o.Now()
+	v.toldMu.Lock()
+	if i.Kind == IncidentFound || i.Kind == IncidentLog { // night after night the same one
+		v.told = slices.DeleteFunc(v.told, func(old Incident) bool { return old.Kind == i.Kind })
+	}
 	v.told = append(v.told, i)
+	v.toldMu.Unlock()
 	v.log.Error("vault: incident", "kind", string(i.Kind), "detail", i.Detail, "aside", i.Aside)
 }
 
@@ -332,7 +347,7 @@ func (v *Vault) begin(ctx context.Context) error {
 	}
 	return v.change(ctx, "begin", func(c *change) error {
 		if err := errors.Join(c.exec("UPDATE meta SET val=? WHERE key=?", []byte("0"), metaClean),
-			c.exec("DELETE FROM meta WHERE key=?", metaOwed)); err != nil {
+			c.exec("DELETE FROM meta WHERE key IN (?,?)", metaOwed, metaSuspect)); err != nil {
 			return err
 		}
 		if err := c.exec("UPDATE outbox SET lease='', due=next, state=CASE WHEN sent=1 THEN 'sent' ELSE 'waiting' END" +

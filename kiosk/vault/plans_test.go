@@ -258,6 +258,10 @@ func workAll(t *testing.T, rec *recorder) {
 	must(t, v.pruneTo(ctx, v.db, cp.Size))
 	_, err = v.Prune(ctx, b.clock.now())
 	must(t, err)
+	_, err = v.Check(ctx)
+	must(t, err)
+	_, err = v.settledSince(ctx, 1)
+	must(t, err)
 	v.condemned = []string{v.scan(second.ID, "0-00.sealed")}
 	must(t, v.fence())
 	// A start after a power cut.

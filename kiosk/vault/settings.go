@@ -26,6 +26,7 @@ const (
 	prefixLock      = "staff/lock/" // lock-outs of sign-in (kiosk/staff)
 	prefixRating    = "rating/"
 	prefixVersions  = "downlink-version/"
+	prefixNight     = "nightly/" // kiosk/app's own notes
 	prefixDownlink  = "downlink/"
 	keyCursor       = "downlink/cursor"
 	sourceOfSetting = "vault"
@@ -121,8 +122,8 @@ func (v *Vault) Delete(ctx context.Context, key string) error {
 func (c *change) logSetting(key string) error {
 	var e oplog.Entry
 	switch {
-	case key == keyCursor, strings.HasPrefix(key, prefixSync), strings.HasPrefix(key, prefixVersions):
-		return nil // sync's own notes
+	case key == keyCursor, strings.HasPrefix(key, prefixSync), strings.HasPrefix(key, prefixVersions), strings.HasPrefix(key, prefixNight):
+		return nil // the program's own notes
 	case strings.HasPrefix(key, prefixLock), strings.HasPrefix(key, prefixRating):
 		// The key holds what somebody typed as a number, or a case: sign-ins
 		// and ratings have records of their own.

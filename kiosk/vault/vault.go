@@ -76,7 +76,8 @@ type Options struct {
 	Mono    func() int64  // ns since boot; nil = the system's
 	BootID  func() string // names this boot; nil = the system's
 
-	synchronous int // 0 = FULL; a test shows that less loses
+	synchronous int   // 0 = FULL; a test shows that less loses
+	bigCheck    int64 // 0 = bigCheck
 }
 
 // DefaultMinFree is what must be free for a new case to begin, bytes.
@@ -101,6 +102,7 @@ type Vault struct {
 	source keys.Found // that opened it; its key is in kek
 	isNew  bool
 	clean  bool // the last program closed it properly
+	toldMu gosync.Mutex
 	told   []Incident
 
 	// logMu is held for writing while records are pruned, for reading by whoever
@@ -124,6 +126,8 @@ const (
 	IncidentDamaged IncidentKind = "damaged" // the database was set aside
 	IncidentMissing IncidentKind = "missing" // the database was gone
 	IncidentLost    IncidentKind = "scans"   // scans that a case needs are not there
+	IncidentFound   IncidentKind = "check"   // the night's check found damage
+	IncidentLog     IncidentKind = "log"     // the log does not verify
 )
 
 // Incident is something that staff and the county must hear of.
@@ -135,8 +139,13 @@ type Incident struct {
 	Aside  []string // names of what was set aside, in the vault's folder
 }
 
-// Incidents tells what was found wrong when the vault was opened.
-func (v *Vault) Incidents() []Incident { return append([]Incident(nil), v.told...) }
+// Incidents tells what was found wrong when the vault was opened, and by Check
+// and LogVerify since.
+func (v *Vault) Incidents() []Incident {
+	v.toldMu.Lock()
+	defer v.toldMu.Unlock()
+	return append([]Incident(nil), v.told...)
+}
 
 // Origin is the origin of the log's checkpoints and the name of their signer:
 // "cunban/log-" and the first 8 digits of the log key's id. It stays what it is
@@ -183,6 +192,9 @@ func (o *Options) fill() error {
 	}
 	if o.synchronous == 0 {
 		o.synchronous = syncFull
+	}
+	if o.bigCheck == 0 {
+		o.bigCheck = bigCheck
 	}
 	return nil
 }

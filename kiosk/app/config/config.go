@@ -42,7 +42,8 @@ type Config struct {
 	Waits  Waits  `yaml:"waits"`
 	Office Office `yaml:"office"`
 	// MinFree is the room below which no new case begins.
-	MinFreeMB int `yaml:"min_free_mb"`
+	MinFreeMB int  `yaml:"min_free_mb"`
+	Keep      Keep `yaml:"keep"`
 	// UploadRateKB limits scans on the line, kilobytes per second; 0 = no limit.
 	UploadRateKB int `yaml:"upload_rate_kb"`
 }
@@ -78,6 +79,24 @@ type Waits struct {
 	Cover     int `yaml:"cover"`
 }
 
+// Keep says how long the terminal keeps what it need not keep, and when it
+// looks.
+type Keep struct {
+	// CaseDays is how many days after acceptance the sealed content of a case
+	// stays on this disk; 0 destroys it in the first night.
+	CaseDays int `yaml:"case_days"`
+	// LogDays is after how many days the operation log may be pruned, below a
+	// checkpoint that the county signed; 0 = never. The law's six months are kept
+	// whatever stands here.
+	LogDays int `yaml:"log_days"`
+	// Hour of the day, Beijing time, from which on the disk is looked after while
+	// nobody is at the screen.
+	Hour int `yaml:"hour"`
+}
+
+// MinLogDays is the least that log_days may be, but for 0.
+const MinLogDays = 183
+
 // Office is what papers and pages say about the service point; the county's
 // settings replace it when they come.
 type Office struct {
@@ -97,6 +116,7 @@ func Default() Config {
 		Keys:      []Key{{Kind: "file"}},
 		Office:    Office{County: "芮城县人力资源和社会保障局", Hours: "工作日 8:00—12:00，14:30—18:00", ConsultPhone: "12333"},
 		MinFreeMB: 200,
+		Keep:      Keep{CaseDays: 30, LogDays: 730, Hour: 2},
 	}
 }
 
@@ -263,10 +283,17 @@ func (c Config) check(name string, f *ast.File) error {
 		path string
 		v    int
 	}{{"$.waits.idle", c.Waits.Idle}, {"$.waits.idle_large", c.Waits.IdleLarge}, {"$.waits.ask", c.Waits.Ask},
-		{"$.waits.cover", c.Waits.Cover}, {"$.min_free_mb", c.MinFreeMB}, {"$.upload_rate_kb", c.UploadRateKB}, {"$.screen.width_mm", c.Screen.WidthMM}} {
+		{"$.waits.cover", c.Waits.Cover}, {"$.min_free_mb", c.MinFreeMB}, {"$.upload_rate_kb", c.UploadRateKB}, {"$.screen.width_mm", c.Screen.WidthMM},
+		{"$.keep.case_days", c.Keep.CaseDays}, {"$.keep.log_days", c.Keep.LogDays}, {"$.keep.hour", c.Keep.Hour}} {
 		if n.v < 0 {
 			bad(n.path, strings.TrimPrefix(n.path, "$.")+" is negative", "0 or more")
 		}
+	}
+	if d := c.Keep.LogDays; d > 0 && d < MinLogDays {
+		bad("$.keep.log_days", fmt.Sprintf("keep.log_days is %d", d), fmt.Sprintf("0 (never pruned), or %d or more", MinLogDays))
+	}
+	if c.Keep.Hour > 23 {
+		bad("$.keep.hour", fmt.Sprintf("keep.hour is %d", c.Keep.Hour), "0 to 23")
 	}
 	return errors.Join(faults...)
 }

@@ -18,6 +18,8 @@ func TestFaultsNameFileLineAndWhatIsAllowed(t *testing.T) {
 		"key source":         {"data: d\nkeys:\n  - kind: hope\n", `k.yaml:3: key source "hope" (allowed: file, usb, exec, systemd)`},
 		"printer":            {"data: d\ndevices:\n  printer: hp\n", `k.yaml:3: printer "hp" is not an address`},
 		"negative":           {"data: d\nwaits:\n  idle: -1\n", "k.yaml:3: waits.idle is negative"},
+		"law":                {"data: d\nkeep:\n  log_days: 30\n", "k.yaml:3: keep.log_days is 30 (allowed: 0 (never pruned), or 183 or more)"},
+		"hour":               {"data: d\nkeep:\n  hour: 24\n", "k.yaml:3: keep.hour is 24 (allowed: 0 to 23)"},
 		"scalar for a map":   {"data: d\ndevices: yes please\n", "k.yaml:2: devices must hold keys"},
 		"key given twice":    {"data: d\ndata: e\n", "k.yaml:2: "},
 		"empty":              {"", "data is missing"},
