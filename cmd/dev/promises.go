@@ -40,6 +40,7 @@ type proofStage struct {
 var proofs = []proof{
 	{"vault", "kill", proveKill},
 	{"vault", "power", provePower},
+	{"vault", "plug", provePlug},
 	{"log", "tamper", proveTamper},
 	{"visit", "visit", proveVisit},
 }
@@ -65,7 +66,7 @@ func promisesCmd(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if err := install(ctx, *yes, debsBuild, debsRun, debsHeadless, debsTest); err != nil {
+	if err := install(ctx, *yes, debsBuild, debsRun, debsHeadless, debsTest, debsPlug); err != nil {
 		return err
 	}
 	bin, err := build(ctx, root, programs...)

@@ -35,7 +35,7 @@ func testCmd(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("test", flag.ContinueOnError)
 	yes := fs.Bool("yes", false, "install what is missing without asking")
 	race := fs.Bool("race", true, "run the tests with the race detector")
-	only := fs.String("only", "", "only these checks, comma between: fmt, vet, staticcheck, floors, tests, visits")
+	only := fs.String("only", "", "only these checks, comma between: fmt, vet, staticcheck, floors, tests, plug, visits")
 	out := fs.String("out", filepath.Join(".run", "test-out"), "folder for the visits' pictures")
 	if err := parse(fs, args); err != nil {
 		return err
@@ -44,7 +44,7 @@ func testCmd(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := install(ctx, *yes, debsBuild, debsRun, debsHeadless, debsTest); err != nil {
+	if err := install(ctx, *yes, debsBuild, debsRun, debsHeadless, debsTest, debsPlug); err != nil {
 		return err
 	}
 	checks := []check{
@@ -57,6 +57,7 @@ func testCmd(ctx context.Context, args []string) error {
 			return show(ctx, root, []string{"CGO_ENABLED=0"}, "go", "test", "-count=1", "./cmd/dev")
 		}},
 		{"tests", func(ctx context.Context, root string) error { return goTests(ctx, root, *race) }},
+		{"plug", testPlug},
 		{"visits", func(ctx context.Context, root string) error { return testVisits(ctx, root, *out) }},
 	}
 	if *only != "" {
