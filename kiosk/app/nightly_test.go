@@ -49,8 +49,7 @@ func TestNightlyIsDue(t *testing.T) {
 func TestNightlyLetsGo(t *testing.T) {
 	now := time.Date(2026, 3, 2, 2, 30, 0, 0, ui.Beijing)
 	runs := 0
-	var n *nightly
-	n = &nightly{now: func() time.Time { return now }, hour: 2, free: func() bool { return true }}
+	n := &nightly{now: func() time.Time { return now }, hour: 2, free: func() bool { return true }}
 	n.work = func(ctx context.Context) error {
 		runs++
 		if runs == 1 {

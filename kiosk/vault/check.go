@@ -81,7 +81,7 @@ func (v *Vault) checkStructure(ctx context.Context) (words string, err error) {
 	if err != nil {
 		return "", err
 	}
-	rows, err := db.QueryContext(ctx, "SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name")
+	rows, err := db.QueryContext(ctx, "SELECT name FROM sqlite_schema WHERE type='table'")
 	if err != nil {
 		return "", err
 	}
@@ -124,7 +124,7 @@ func (v *Vault) checkUnsettled(ctx context.Context, rep *CheckReport) error {
 	if err != nil {
 		return err
 	}
-	its, err := selectItems(db, "WHERE o.open IS NOT NULL ORDER BY o.num")
+	its, err := selectItems(db, "WHERE o.open IN (?,?) ORDER BY o.num", openActive, openAside)
 	if err != nil {
 		return err
 	}
