@@ -12,6 +12,7 @@ require (
 	github.com/emmansun/gmsm v0.42.0
 	github.com/gen2brain/go-fitz v1.24.15
 	github.com/goccy/go-yaml v1.19.2
+	github.com/google/go-tpm v0.9.8
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/mattn/go-sqlite3 v1.14.53

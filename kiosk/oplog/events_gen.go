@@ -60,7 +60,10 @@ const (
 	VaultOpened               Event = "vault.opened"                 // 打开数据保险柜
 	VaultDamaged              Event = "vault.damaged"                // 数据文件损坏，已另存
 	VaultCheck                Event = "vault.check"                  // 检查数据文件
-	VaultRekey                Event = "vault.rekey"                  // 更换磁盘密钥
+	VaultRekey                Event = "vault.rekey"                  // 更换数据密钥
+	RotateBegin               Event = "rotate.begin"                 // 开始更换磁盘密钥来源
+	RotateEnd                 Event = "rotate.end"                   // 更换磁盘密钥来源结束
+	VaultBackupKey            Event = "vault.backup_key"             // 另存备份密钥
 	VaultSwept                Event = "vault.swept"                  // 清理没有归属的文件
 	SimUse                    Event = "sim.use"                      // 使用模拟设备
 	DeviceState               Event = "device.state"                 // 设备状态变化
@@ -126,6 +129,9 @@ var Events = []Event{
 	VaultDamaged,
 	VaultCheck,
 	VaultRekey,
+	RotateBegin,
+	RotateEnd,
+	VaultBackupKey,
 	VaultSwept,
 	SimUse,
 	DeviceState,
@@ -186,7 +192,10 @@ var catalogue = map[Event]Spec{
 	VaultOpened:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"key_source", "created", "size"}, Text: "打开数据保险柜"},
 	VaultDamaged:              {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"file", "aside"}, Text: "数据文件损坏，已另存"},
 	VaultCheck:                {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"items", "bad"}, Text: "检查数据文件"},
-	VaultRekey:                {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"key_source"}, Text: "更换磁盘密钥"},
+	VaultRekey:                {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"key_source"}, Text: "更换数据密钥"},
+	RotateBegin:               {Kind: Begins, End: "rotate.end", Roles: []string{"technician", "system"}, Fields: []string{"from", "to"}, Text: "开始更换磁盘密钥来源"},
+	RotateEnd:                 {Kind: Ends, End: "", Roles: []string{"technician", "system"}, Fields: []string{"from", "to"}, Text: "更换磁盘密钥来源结束"},
+	VaultBackupKey:            {Kind: Single, End: "", Roles: []string{"technician"}, Fields: []string{"key_source"}, Text: "另存备份密钥"},
 	VaultSwept:                {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"count"}, Text: "清理没有归属的文件"},
 	SimUse:                    {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"do", "device"}, Text: "使用模拟设备"},
 	DeviceState:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"from", "to"}, Text: "设备状态变化"},

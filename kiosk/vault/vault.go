@@ -100,6 +100,7 @@ type Vault struct {
 	sign   *seal.PrivateKey
 	origin string
 	source keys.Found // that opened it; its key is in kek
+	half   bool       // a rotation broke off
 	isNew  bool
 	clean  bool // the last program closed it properly
 	toldMu gosync.Mutex

@@ -138,6 +138,21 @@ func createKeyFile(source, path string, rand io.Reader) ([]byte, error) {
 	return key, nil
 }
 
+// WriteFile writes a key to a key file of its own, which must not be there yet;
+// File and USB read it. Errors: ErrExists, ErrSource.
+func WriteFile(path string, key []byte) error {
+	text := formatKeyFile(key)
+	defer clear(text)
+	err := writeNew(path, text)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write the key to %s: %w", path, ErrExists)
+	}
+	if err != nil {
+		return &Trouble{NameFile, "写不了密钥文件，请检查U盘是否插好、有没有写保护和剩余空间。", err}
+	}
+	return nil
+}
+
 // writeNew writes a file that must not exist yet: temporary file, fsync, link
 // (which never replaces), fsync of the folder.
 func writeNew(path string, text []byte) (err error) {

@@ -7,10 +7,12 @@
 // one in trouble (ErrSource), so that a stick left at home never leads to a
 // fresh key that opens nothing; a key is created only when every source says
 // that it has none; a key is never overwritten; it lives in locked memory
-// where the system allows, never prints, and is wiped. The tpm2 source is not
-// part of it.
+// where the system allows, never prints, and is wiped. What a source gives does
+// not encrypt the database itself but the data key (package keyring), so that a
+// source can be changed for another.
 //
-// Standards: none; key files are text of this project's own form (see File).
+// Standards: TPM 2.0 Library (ISO/IEC 11889) for TPM2; key files and sealed files
+// are this project's own forms (see File, TPM2).
 package keys
 
 import (
@@ -44,7 +46,7 @@ var (
 // Source is one place of a master key. Implementations are safe for use by
 // one goroutine at a time.
 type Source interface {
-	// Name is the configured word: file, usb, exec, systemd.
+	// Name is the configured word: tpm2, systemd, usb, exec, file.
 	Name() string
 	// Load returns the Size-byte key; the caller wipes it. Errors: ErrNoKey,
 	// ErrSource.
