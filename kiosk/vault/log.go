@@ -174,13 +174,36 @@ func nodes(q interface {
 // Checkpoint signs the log as it is now and returns the note, with the proof
 // that the log of size since is its beginning (nil when since is 0 or the
 // note's own size). When nothing happened since the last checkpoint, that one
-// is given again. Errors: ErrPruned for a since below where the log begins.
+// is given again. With a new one, every MAC key of before is gone from the disk.
+// Errors: ErrPruned for a since below where the log begins.
 func (v *Vault) Checkpoint(ctx context.Context, since int64) (note []byte, proof [][]byte, err error) {
+	signed := false
 	err = v.changeIf(ctx, "checkpoint", func(c *change) (err error) {
 		note, proof, err = c.checkpoint(since)
+		signed = err == nil
 		return err
 	})
+	if signed && err == nil {
+		v.forgetKeys()
+	}
 	return note, proof, err
+}
+
+// forgetKeys empties the WAL: until then each commit since it was last emptied
+// stands in it with the MAC key of its time, from which whoever has the disk key
+// could make the MACs of every later record anew. It comes after a checkpoint,
+// so that what can be rewritten with a stolen disk and its key is at most what
+// happened since the last one; doing it after every record would cost a second
+// sync each.
+func (v *Vault) forgetKeys() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return // the WAL went with the database
+	}
+	if err := v.scrub(); err != nil { // the checkpoint is signed and kept all the same
+		v.log.Warn("vault: old MAC keys stay in the WAL until the next checkpoint", "err", err)
+	}
 }
 
 func (c *change) checkpoint(since int64) (note []byte, proof [][]byte, err error) {
