@@ -77,8 +77,8 @@ func open(ctx context.Context, o Options) (_ *Vault, err error) {
 	if v.fs == nil {
 		v.fs = cryptfile.OS{}
 	}
-	if err := errors.Join(v.fs.MkdirAll(o.Dir), v.fs.MkdirAll(v.path(scansName))); err != nil {
-		return nil, fmt.Errorf("make the vault's folder: %w", err)
+	if err := errors.Join(cryptfile.MakeDir(v.fs, o.Dir), cryptfile.MakeDir(v.fs, v.path(scansName))); err != nil {
+		return nil, v.fail("make the vault's folder", err)
 	}
 	if o.FS == nil {
 		if v.lock, err = lockDir(o.Dir); err != nil {
@@ -140,7 +140,11 @@ func (v *Vault) tryDB(ctx context.Context) error {
 	}
 	uri += "&_stmt_cache_size=64&_txlock=immediate&_busy_timeout=0"
 	v.db = sql.OpenDB(connector{uri, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		return prepare(c, v.o.synchronous)
+		if err := prepare(c, v.o.synchronous); err != nil || v.o.walPages == 0 {
+			return err
+		}
+		_, err := c.Exec(fmt.Sprintf("PRAGMA wal_autocheckpoint=%d", v.o.walPages), nil)
+		return err
 	}}})
 	v.db.SetMaxOpenConns(1)
 	v.db.SetConnMaxIdleTime(0)

@@ -258,7 +258,7 @@ func eachChunk(ctx context.Context, f *cryptfile.Sealed, progress func(done, tot
 // the record of the change into it and closes it.
 func (v *Vault) recordIn(ctx context.Context, key []byte, how RekeyOptions) (err error) {
 	n := &Vault{o: v.o, fs: v.fs, log: v.log, file: newName,
-		mount: &cryptfile.Mount{FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand, Key: key}}
+		mount: &cryptfile.Mount{FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand, Key: key, PowersafeOverwrite: v.o.powersafe}}
 	defer func() { err = errors.Join(err, n.release()) }()
 	if err := n.tryDB(ctx); err != nil {
 		return err

@@ -47,7 +47,7 @@ func (v *Vault) unlock(ctx context.Context) error {
 	for _, w := range v.source.Warnings {
 		v.log.Warn("vault: key source in trouble", "remedy", w)
 	}
-	v.mount = &cryptfile.Mount{FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand}
+	v.mount = &cryptfile.Mount{FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand, PowersafeOverwrite: v.o.powersafe}
 	return v.settle(have)
 }
 

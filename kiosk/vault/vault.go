@@ -78,6 +78,8 @@ type Options struct {
 
 	synchronous int   // 0 = FULL; a test shows that less loses
 	bigCheck    int64 // 0 = bigCheck
+	powersafe   bool  // claimed of the disk; a test shows that this loses
+	walPages    int   // after which the WAL is emptied; 0 = as prepare says
 }
 
 // DefaultMinFree is what must be free for a new case to begin, bytes.

@@ -22,8 +22,10 @@ type FS interface {
 	Create(name string) (File, error)
 	Rename(from, to string) error
 	Remove(name string) error
+	// Size is a file's; a directory has one, too, which tells nothing.
 	Size(name string) (int64, error)
-	// MkdirAll makes a directory and its parents (mode 0700).
+	// MkdirAll makes a directory and its parents (mode 0700); their names are
+	// durable after SyncDir of the directories that they are in, see MakeDir.
 	MkdirAll(dir string) error
 	// List names the entries of a directory in order; a missing one is empty.
 	List(dir string) ([]string, error)
@@ -122,6 +124,30 @@ func (OS) SyncDir(dir string) error {
 	}
 	err = d.Sync()
 	return errors.Join(err, d.Close())
+}
+
+// MakeDir makes a directory and its parents so that they outlast a power cut.
+// One that was there is synced all the same: whoever made it may not have come
+// that far.
+func MakeDir(fsys FS, dir string) (err error) {
+	above := []string{filepath.Dir(dir)}
+	for d := above[0]; filepath.Dir(d) != d; d = filepath.Dir(d) {
+		if _, err := fsys.Size(d); err == nil {
+			break
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("make folder %s: %w", dir, err)
+		}
+		above = append(above, filepath.Dir(d))
+	}
+	if err := fsys.MkdirAll(dir); err != nil {
+		return fmt.Errorf("make folder %s: %w", dir, err)
+	}
+	for _, d := range above {
+		if err := fsys.SyncDir(d); err != nil {
+			return fmt.Errorf("make folder %s: sync the one above: %w", dir, err)
+		}
+	}
+	return nil
 }
 
 // WriteFile writes a whole file so that after a power cut either the old one
