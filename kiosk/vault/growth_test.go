@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -10,6 +11,7 @@ import (
 	mrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -99,6 +101,7 @@ func checkGrown(t *testing.T, o Options, n int) {
 	if len(line) == 0 {
 		t.Fatal("a case without a timeline")
 	}
+	checkQueries(t, v)
 	at := time.Now()
 	rep, err := v.LogVerify(ctx, nil)
 	must(t, err)
@@ -106,6 +109,31 @@ func checkGrown(t *testing.T, o Options, n int) {
 		t.Fatalf("report %+v", rep)
 	}
 	t.Logf("%d records and %d checkpoints verified in %.1f s", rep.Records, rep.Checkpoints, time.Since(at).Seconds())
+}
+
+// checkQueries asks for a week in the middle of the years: a query that goes
+// through the log in windows must find what one look at everything finds.
+func checkQueries(t *testing.T, v *Vault) {
+	t.Helper()
+	ctx := context.Background()
+	week := LogFilter{Since: time.Now().Add(-growDays / 2), Until: time.Now().Add(-growDays/2 + 7*24*time.Hour)}
+	got, err := v.LogQuery(ctx, week)
+	must(t, err)
+	var want int
+	must(t, v.db.QueryRow("SELECT count(*) FROM log_records WHERE wall>=? AND wall<?", week.Since.UnixNano(), week.Until.UnixNano()).Scan(&want))
+	if len(got) != want || want == 0 {
+		t.Fatalf("%d records of a week, there are %d", len(got), want)
+	}
+	if !slices.IsSortedFunc(got, func(a, b oplog.Record) int { return cmp.Compare(b.Seq, a.Seq) }) {
+		t.Fatal("the newest does not come first")
+	}
+	half := week
+	half.Before, half.Limit = got[want/2].Seq, 3
+	some, err := v.LogQuery(ctx, half)
+	must(t, err)
+	if len(some) != 3 || some[0].Seq != got[want/2+1].Seq {
+		t.Fatalf("the next page: %d records from %d", len(some), some[0].Seq)
+	}
 }
 
 // grownOptions open a vault whose key lies beside it, so that kioskctl can.
