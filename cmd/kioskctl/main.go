@@ -8,6 +8,8 @@
 //	kioskctl log verify [--config FILE] [--json]
 //	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--json]
 //	kioskctl log export [--config FILE] [--out FILE] [--json]   FILE must not be there
+//	kioskctl log query [--from TIME] [--to TIME] [--case NUMBER] [--account NUMBER] [--service ID] [--device KIND]
+//	         [--event ID] [--outcome OUTCOME] [--role ROLE] [--limit N] [--file EXPORT] [--json | --csv]
 //	kioskctl receipt verify --terminal-key PEM [--county-key PEM] [--case NUMBER] [--text TEXT | --file FILE] [--json]
 //	kioskctl enrol   --code CODE [--config FILE] [--json]
 //	kioskctl stop    [--config FILE]
@@ -66,6 +68,7 @@ const usage = `usage: kioskctl COMMAND [flags]
   devices       state, cause and remedy of every device
   log verify    check the operation log (live, or an exported file)
   log export    write the operation log to a file
+  log query     look into the operation log: by time, case, account, service, device, outcome
   receipt verify  check the code of a paper receipt with public keys alone
   enrol         enrol the running terminal with the county's one-time code
   stop          stop the terminal cleanly
@@ -102,6 +105,8 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 				return c.logVerify(args[2:])
 			case "export":
 				return c.logExport(args[2:])
+			case "query":
+				return c.logQuery(args[2:])
 			}
 		}
 	case "receipt":

@@ -58,6 +58,12 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 		return a.VerifyLog(ctx, nil)
 	case "log-export":
 		return a.exported(ctx)
+	case "log-query":
+		var q LogQuestion
+		if err := json.Unmarshal(r.Args, &q); err != nil {
+			return nil, fmt.Errorf("log-query: %w", err)
+		}
+		return a.logPage(ctx, q)
 	case "wake":
 		return a.Probe(ctx), nil
 	case "enrol":
@@ -78,7 +84,7 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 		}
 		return a.look(ctx)
 	}
-	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, log-verify, log-export, wake, enrol, quit)", r.Do)
+	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, log-verify, log-export, log-query, wake, enrol, quit)", r.Do)
 }
 
 // look asks the window what it shows; a window that is closing may not answer.

@@ -22,33 +22,46 @@ var ErrNoVault = errors.New("no vault there")
 
 // Offline answers a question of kioskctl from the vault alone, when no terminal
 // runs. Devices are not asked: their drivers belong to a running program.
-func Offline(ctx context.Context, c config.Config, version, do string) (_ json.RawMessage, err error) {
+func Offline(ctx context.Context, c config.Config, version, do string) (raw json.RawMessage, err error) {
+	err = withVault(ctx, c, version, func(a *App) (err error) {
+		raw, err = a.offline(ctx, do)
+		return err
+	})
+	return raw, err
+}
+
+// withVault opens the vault of a terminal that does not run, for f.
+func withVault(ctx context.Context, c config.Config, version string, f func(*App) error) (err error) {
 	sources, err := keySources(c.Keys)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// A question must not make a vault, nor a key for one.
 	switch there, err := os.ReadDir(vaultDir(c)); {
 	case errors.Is(err, os.ErrNotExist), err == nil && len(there) == 0:
-		return nil, plain("VT-07", "这里还没有数据，终端没有运行过", "请检查配置文件里的 data，或先启动终端", fmt.Errorf("%w: nothing in %s", ErrNoVault, vaultDir(c)))
+		return plain("VT-07", "这里还没有数据，终端没有运行过", "请检查配置文件里的 data，或先启动终端", fmt.Errorf("%w: nothing in %s", ErrNoVault, vaultDir(c)))
 	case err != nil:
-		return nil, vaultTrouble(err)
+		return vaultTrouble(err)
 	}
 	v, err := vault.Open(ctx, vault.Options{Dir: vaultDir(c), Keys: sources, Version: version})
 	if err != nil {
-		return nil, vaultTrouble(err)
+		return vaultTrouble(err)
 	}
 	defer func() { err = errors.Join(err, v.Close(context.WithoutCancel(ctx))) }()
 	a := &App{log: slog.New(slog.DiscardHandler), cfg: c, vault: v, o: Options{Version: version, Now: time.Now}}
 	a.keyWords = keyStrength(ctx, sources, v)
 	if a.id, a.enrolled, err = sync.LoadIdentity(ctx, v); err != nil {
-		return nil, err
+		return err
 	}
 	cat, err := catalog.Embedded()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.catalogue.Store(cat)
+	return f(a)
+}
+
+func (a *App) offline(ctx context.Context, do string) (_ json.RawMessage, err error) {
 	var out any
 	switch do {
 	case "status":
