@@ -54,6 +54,7 @@ const (
 	DownlinkRefused           Event = "downlink.refused"             // 拒收县里下发的内容
 	LogCheckpoint             Event = "log.checkpoint"               // 日志检查点签名
 	LogCountersign            Event = "log.countersign"              // 县里会签检查点
+	LogSeed                   Event = "log.seed"                     // 换用新的校验密钥
 	LogVerify                 Event = "log.verify"                   // 核验日志
 	LogExport                 Event = "log.export"                   // 导出日志
 	LogPrune                  Event = "log.prune"                    // 删去到期的旧日志
@@ -122,6 +123,7 @@ var Events = []Event{
 	DownlinkRefused,
 	LogCheckpoint,
 	LogCountersign,
+	LogSeed,
 	LogVerify,
 	LogExport,
 	LogPrune,
@@ -186,6 +188,7 @@ var catalogue = map[Event]Spec{
 	DownlinkRefused:           {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"kind", "id"}, Text: "拒收县里下发的内容"},
 	LogCheckpoint:             {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"size", "root"}, Text: "日志检查点签名"},
 	LogCountersign:            {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"size", "key"}, Text: "县里会签检查点"},
+	LogSeed:                   {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"key", "envelope"}, Text: "换用新的校验密钥"},
 	LogVerify:                 {Kind: Single, End: "", Roles: []string{"technician", "staff", "system"}, Fields: []string{"size", "bad"}, Text: "核验日志"},
 	LogExport:                 {Kind: Single, End: "", Roles: []string{"technician", "staff", "system"}, Fields: []string{"first", "size"}, Text: "导出日志"},
 	LogPrune:                  {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"from", "to", "root"}, Text: "删去到期的旧日志"},

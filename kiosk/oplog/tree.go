@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"math"
 	"math/bits"
+	"sync"
 
 	"github.com/transparency-dev/merkle"
 	"github.com/transparency-dev/merkle/compact"
@@ -38,16 +40,34 @@ type hasher struct{}
 func (hasher) EmptyRoot() []byte           { return seal.Digest() }
 func (hasher) HashLeaf(leaf []byte) []byte { return LeafHash(leaf) }
 func (hasher) HashChildren(l, r []byte) []byte {
-	var b [1 + 2*HashSize]byte
-	b[0] = nodePrefix
-	copy(b[1:], l)
-	copy(b[1+HashSize:], r)
-	return seal.Digest(b[:])
+	d := digesters.Get().(*digester)
+	defer digesters.Put(d)
+	b := append(append(append(d.room[:0], nodePrefix), l...), r...)
+	return d.sum(b)
 }
 func (hasher) Size() int { return HashSize }
 
 // LeafHash is SM3(0x00 ‖ record), where record is what Record.Encode wrote.
-func LeafHash(record []byte) []byte { return seal.Digest([]byte{leafPrefix}, record) }
+func LeafHash(record []byte) []byte {
+	d := digesters.Get().(*digester)
+	defer digesters.Put(d)
+	return d.sum(append(append(d.room[:0], leafPrefix), record...))
+}
+
+// digester hashes again and again without making a new hash each time; what
+// passes through it is public.
+type digester struct {
+	h    hash.Hash
+	room [1 + usualRecord]byte
+}
+
+var digesters = sync.Pool{New: func() any { return &digester{h: seal.NewHash()} }}
+
+func (d *digester) sum(b []byte) []byte {
+	d.h.Reset()
+	d.h.Write(b)
+	return d.h.Sum(make([]byte, 0, HashSize))
+}
 
 var ranges = &compact.RangeFactory{Hash: hasher{}.HashChildren}
 

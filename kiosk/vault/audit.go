@@ -4,18 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io"
-	"math"
 	"strconv"
 	gosync "sync"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"cunban/kiosk/cases"
 	"cunban/kiosk/oplog"
-	"cunban/kiosk/seal"
 )
 
 // page is how many records are read at a time: between pages others have the
@@ -87,290 +82,34 @@ func readRecords(ctx context.Context, db *sql.DB, from, n int64) (out []stored, 
 	return out, rows.Err()
 }
 
-// LogReport is what LogVerify found.
-type LogReport struct {
-	oplog.Report
-	Uncovered int64      // records after the last checkpoint
-	Bad       *oplog.Bad // nil: the log is whole
-	Took      time.Duration
-}
-
-// LogVerify checks every record that was not pruned, every node of the tree, the tree state and
-// every checkpoint, while others go on working. When something is wrong, the
-// report and the error name the first bad record (*oplog.Bad), and it is an
-// incident. progress may be nil. What it found is in the log itself.
-func (v *Vault) LogVerify(ctx context.Context, progress func(done, total int64)) (rep LogReport, err error) {
-	const what = "verify the log"
-	start := v.o.Now()
-	db, err := v.reader(ctx, what)
-	if err != nil {
-		return rep, err
-	}
-	ver, err := v.verifyAll(ctx, db, progress)
-	if ver == nil {
-		return rep, v.fail(what, err)
-	}
-	rep.Report, rep.Bad = ver.Report(), oplog.AsBad(err)
-	last, _ := ver.Last()
-	rep.Uncovered, rep.Took = ver.Size()-last.Size, v.o.Now().Sub(start)
-	if err != nil && rep.Bad == nil {
-		return rep, v.fail(what, err)
-	}
-	e := oplog.Entry{Event: oplog.LogVerify, Fields: map[string]string{"size": strconv.FormatInt(ver.Size(), 10)}}
-	if rep.Bad != nil {
-		e.Outcome, e.Fields["bad"] = oplog.Failed, strconv.FormatInt(rep.Bad.Seq, 10)
-		v.tell(Incident{Kind: IncidentLog, Text: "操作日志核验不过：" + rep.Bad.Text() + "请马上报告县里，不要重装终端。", Detail: rep.Bad.Error()})
-	}
-	if _, e := v.Record(ctx, e); e != nil {
-		return rep, errors.Join(err, e)
-	}
-	if err != nil {
-		return rep, fmt.Errorf("vault: %s: %w", what, err)
-	}
-	return rep, nil
-}
-
-// verifyAll is LogVerify's reading part: nobody prunes meanwhile. The verifier
-// is nil when it could not begin.
-func (v *Vault) verifyAll(ctx context.Context, db *sql.DB, progress func(done, total int64)) (*oplog.Verifier, error) {
-	v.logMu.RLock()
-	defer v.logMu.RUnlock()
-	claim, err := v.logClaim(ctx, db)
-	if err != nil {
-		return nil, err
-	}
-	ver, err := v.verifier(ctx, claim.start)
-	if err != nil {
-		return nil, err
-	}
-	return ver, v.verify(ctx, db, ver, claim, progress)
-}
-
-// verifier makes a Verifier with the keys that the vault has.
-func (v *Vault) verifier(ctx context.Context, start *oplog.Tree) (*oplog.Verifier, error) {
-	county, err := v.countyKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return oplog.NewVerifier(oplog.VerifyOptions{Origin: v.origin, Start: start,
-		Keys: oplog.Keys{Terminal: []*seal.PublicKey{v.PublicKey()}, County: county}})
-}
-
-// countyKeys are the keys with which the county signs; none before enrolment.
-func (v *Vault) countyKeys(ctx context.Context) ([]*seal.PublicKey, error) {
-	pem, ok, err := v.Get(ctx, keyCountySign)
-	if err != nil || !ok {
-		return nil, err
-	}
-	k, err := seal.ParsePublicKey(pem)
-	if err != nil {
-		v.log.Warn("vault: the county's signing key is not usable, its signatures are not looked at", "err", err)
-		return nil, nil
-	}
-	return []*seal.PublicKey{k}, nil
-}
-
-// logClaim is what the log says of itself at one moment.
-type logClaim struct {
-	start *oplog.Tree // what it begins after
-	size  int64       // of the tree state
-	root  []byte
-	rows  int64 // number of the last record and one
-	notes []storedNote
-	told  bool // a record tells of the pruning
-}
-
-func (v *Vault) logClaim(ctx context.Context, db *sql.DB) (c logClaim, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	c.start, c.size, c.root = v.start, v.tree.Size(), v.tree.Root()
-	if err := db.QueryRow("SELECT coalesce(max(seq)+1, 0) FROM log_records").Scan(&c.rows); err != nil {
-		return c, err
-	}
-	c.notes, err = readNotes(ctx, db, c.start.Size(), math.MaxInt64)
-	return c, err
-}
-
-// walk gives a Verifier the checkpoints and the records of a claim up to a
-// size, and compares the stored nodes with them.
-func (v *Vault) walk(ctx context.Context, db *sql.DB, ver *oplog.Verifier, claim *logClaim, to int64, progress func(done, total int64)) error {
-	take := func() error {
-		for len(claim.notes) > 0 && claim.notes[0].size <= ver.Size() {
-			if _, err := ver.Checkpoint(claim.notes[0].note); err != nil {
-				return err
-			}
-			claim.notes = claim.notes[1:]
-		}
-		return nil
-	}
-	tree := nodeCheck{ctx: ctx, db: db}
-	if err := tree.begin(claim.start); err != nil {
-		return err
-	}
-	if err := take(); err != nil {
-		return err
-	}
-	if err := claim.began(ver); err != nil {
-		return err
-	}
-	return v.records(ctx, db, claim.start.Size(), to, func(s stored) error {
-		leaf, err := tree.record(s.seq, ver.Size())
-		if err != nil {
-			return err
-		}
-		r, err := ver.Record(s.line, leaf)
-		if err != nil {
-			return err
-		}
-		claim.hear(r)
-		if err := take(); err != nil {
-			return err
-		}
-		if progress != nil && ver.Size()%page == 0 {
-			progress(ver.Size(), claim.size)
-		}
-		return nil
-	})
-}
-
-func (v *Vault) verify(ctx context.Context, db *sql.DB, ver *oplog.Verifier, claim logClaim, progress func(done, total int64)) error {
-	size := claim.size
-	if err := v.walk(ctx, db, ver, &claim, size, progress); err != nil {
-		return err
-	}
-	if len(claim.notes) > 0 { // a checkpoint of more records than there are
-		if _, err := ver.Checkpoint(claim.notes[0].note); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(ver.Finish(), claim.finish()); err != nil {
-		return err
-	}
-	switch at := ver.Size(); {
-	case at < size:
-		return &oplog.Bad{Seq: at, Last: size - 1, Kind: oplog.BadCut, What: fmt.Sprintf("the tree state knows of %d records, there are %d", size, at)}
-	case claim.rows > size:
-		return &oplog.Bad{Seq: size, Last: claim.rows - 1, Kind: oplog.BadOrder, What: fmt.Sprintf("records after the %d that the tree state knows of", size)}
-	case !seal.Equal(claim.root, ver.Tree().Root()):
-		return &oplog.Bad{Seq: at - 1, Last: at - 1, Kind: oplog.BadRoot, What: "the tree state has another root than the records"}
-	}
-	if progress != nil {
-		progress(size, size)
-	}
-	return nil
-}
-
+// storedNote is a checkpoint as it lies in the database.
 type storedNote struct {
-	size int64
-	note []byte
+	size, at      int64
+	root, note    []byte
+	countersigned bool
+	odd           bool // a column has a type that it never had
 }
 
 // readNotes reads the checkpoints of the sizes from and to, both within.
 func readNotes(ctx context.Context, db *sql.DB, from, to int64) (out []storedNote, err error) {
-	rows, err := db.QueryContext(ctx, "SELECT size, note FROM checkpoints WHERE size>=? AND size<=? ORDER BY size", from, to)
+	rows, err := db.QueryContext(ctx, "SELECT size, at, root, note, countersigned FROM checkpoints WHERE size>=? AND size<=? ORDER BY size", from, to)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var n storedNote
-		if err := rows.Scan(&n.size, &n.note); err != nil {
+		var at, countersigned any
+		if err := rows.Scan(&n.size, &at, &n.root, &n.note, &countersigned); err != nil {
 			return nil, err
 		}
+		var ok bool
+		n.at, ok = at.(int64)
+		n.countersigned = countersigned == int64(1)
+		n.odd = !ok || !n.countersigned && countersigned != int64(0)
 		out = append(out, n)
 	}
 	return out, rows.Err()
-}
-
-// nodeCheck walks the stored nodes beside the records: they lie in the order in
-// which they were completed.
-type nodeCheck struct {
-	ctx   context.Context
-	db    *sql.DB
-	ahead [2 * page][]byte // nodes read ahead, from id first
-	first int64
-	next  int64      // first id not read yet
-	left  [64][]byte // the last left child of each level
-}
-
-// begin takes the state that the log begins after, and checks that its nodes
-// are kept: proofs need them.
-func (t *nodeCheck) begin(start *oplog.Tree) error {
-	first := start.Size()
-	if first == 0 {
-		return nil
-	}
-	kept, err := oplog.TreeAt(first, nodes(t.db))
-	if err != nil && !errors.Is(err, sql.ErrNoRows) && !errors.Is(err, oplog.ErrTree) {
-		return err
-	}
-	if err != nil || !seal.Equal(kept.Root(), start.Root()) {
-		return t.bad(first, "a tree node of what was pruned is missing or changed", nil)
-	}
-	hashes := start.Hashes()
-	for level := 0; first>>level > 0; level++ { // the lowest level stands last
-		if first>>level&1 == 1 {
-			t.left[level] = hashes[len(hashes)-1]
-			hashes = hashes[:len(hashes)-1]
-		}
-	}
-	return nil
-}
-
-// record returns the leaf hash kept for a record and checks the nodes that it
-// completed. at is the record that should come.
-func (t *nodeCheck) record(seq, at int64) (leaf []byte, err error) {
-	if seq != at {
-		return nil, nil // the verifier names it
-	}
-	id := tlog.StoredHashIndex(0, at)
-	h, err := t.node(id)
-	if err != nil || h == nil {
-		return nil, t.bad(at, "its leaf hash is missing", err)
-	}
-	leaf = h
-	level := 0
-	for i := at; i&1 == 1; i >>= 1 {
-		id++
-		level++
-		want := oplog.Hasher.HashChildren(t.left[level-1], h)
-		if h, err = t.node(id); err != nil || !seal.Equal(h, want) {
-			return nil, t.bad(at, fmt.Sprintf("tree node %d/%d is not what the records give", level, i>>1), err)
-		}
-	}
-	t.left[level] = h
-	return leaf, nil
-}
-
-func (t *nodeCheck) bad(seq int64, what string, err error) error {
-	if err != nil {
-		return err
-	}
-	return &oplog.Bad{Seq: seq, Last: seq, Kind: oplog.BadContent, What: what}
-}
-
-func (t *nodeCheck) node(id int64) (h []byte, err error) {
-	if id >= t.next {
-		rows, err := t.db.QueryContext(t.ctx, "SELECT id, hash FROM log_nodes WHERE id>=? AND id<? ORDER BY id", id, id+int64(len(t.ahead)))
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, rows.Close()) }()
-		clear(t.ahead[:])
-		t.first, t.next = id, id+int64(len(t.ahead))
-		for rows.Next() {
-			var k int64
-			var b []byte
-			if err := rows.Scan(&k, &b); err != nil {
-				return nil, err
-			}
-			t.ahead[k-t.first] = b
-		}
-		if err := rows.Err(); err != nil {
-			return nil, err
-		}
-	}
-	return t.ahead[id-t.first], nil
 }
 
 // LogExport writes the log up to its newest checkpoint, which it signs when

@@ -78,7 +78,9 @@ func (c *change) saveLog() error {
 	return nil
 }
 
-// reseed begins a new chain of MAC keys whose seed only the county can open.
+// reseed begins a new chain of MAC keys whose seed only the county can open. The
+// first record under it commits to the envelope, or somebody could put another
+// there, and nobody could check the MACs any more.
 func (c *change) reseed(county *seal.PublicKey) error {
 	seed, err := seal.NewKey(c.v.o.Rand)
 	if err != nil {
@@ -96,8 +98,10 @@ func (c *change) reseed(county *seal.PublicKey) error {
 	}
 	c.chain.Wipe()
 	c.chain = oplog.NewChain(seed)
-	c.wrote = true // the state must be saved even if no record follows
-	return nil
+	_, err = c.record(oplog.Entry{Event: oplog.LogSeed, Fields: map[string]string{
+		"key": county.ID(), "envelope": fmt.Sprintf("%x", seal.Digest(env)),
+	}}, nil)
+	return err
 }
 
 // clip shortens a text to n bytes at a character's end.

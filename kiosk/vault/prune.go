@@ -173,7 +173,7 @@ func (v *Vault) proveBelow(ctx context.Context, db *sql.DB, to int64) (oplog.Che
 	if err != nil {
 		return oplog.Checkpoint{}, err
 	}
-	if err := v.walk(ctx, db, ver, &claim, to, nil); err != nil {
+	if err := claim.lower(v.walk(ctx, db, ver, claim, to, nil)); err != nil {
 		return oplog.Checkpoint{}, err
 	}
 	cp, ok := ver.Last()
@@ -270,40 +270,4 @@ func readStart(db *sql.DB) (*oplog.Tree, error) {
 		err = fmt.Errorf("%w: pruned to %d, the state is of %d", oplog.ErrTree, size, t.Size())
 	}
 	return t, err
-}
-
-// began demands, once the checkpoints of the first size were given, what must
-// be there when a log does not begin at 0: the county's signature under what was
-// pruned.
-func (c *logClaim) began(ver *oplog.Verifier) error {
-	if c.start.Size() == 0 {
-		return nil
-	}
-	if cp, ok := ver.Last(); !ok || cp.Size != c.start.Size() {
-		return c.badStart("the checkpoint below which the log was pruned is not there")
-	}
-	if ver.Countersigned() != c.start.Size() {
-		return c.badStart("the log was pruned below a checkpoint that the county did not sign")
-	}
-	return nil
-}
-
-// hear looks for the record of the pruning.
-func (c *logClaim) hear(r oplog.Record) {
-	if r.Event == oplog.LogPrune && r.Fields["to"] == strconv.FormatInt(c.start.Size(), 10) {
-		c.told = true
-	}
-}
-
-// finish demands the record of the pruning: rows that were only taken away have
-// none.
-func (c *logClaim) finish() error {
-	if c.start.Size() == 0 || c.told {
-		return nil
-	}
-	return c.badStart("no record tells of the pruning")
-}
-
-func (c *logClaim) badStart(what string) error {
-	return &oplog.Bad{Seq: c.start.Size(), Last: c.start.Size(), Kind: oplog.BadUncovered, What: what}
 }
