@@ -44,6 +44,10 @@ const (
 	// load one takes a tenth of it.
 	plugLimit = 3 * time.Minute
 
+	// plugDeep is how many unsafe writes every second cut waits for at most:
+	// most of the time a program that syncs what it promises has few.
+	plugDeep = 24
+
 	plugQuickCuts = 10
 	plugLongCuts  = 200
 	// plugControlCuts is in how many cuts a control must have lost something.
@@ -206,7 +210,8 @@ type plugBoot struct {
 	cut  bool     // false: it looks, and ends by itself
 
 	when    plugWhen
-	after   int
+	after   int      // writes and flushes
+	deep    int      // writes that are unsafe then
 	new     []string // told now
 	lost    []string
 	checked int // promises, 0 when it did not get so far
@@ -291,13 +296,16 @@ func (b *plugBoot) aim() {
 		}
 	}
 	b.after = 1 + b.rng.IntN(b.when.most)
+	if b.rng.IntN(2) == 0 {
+		b.deep = 2 + b.rng.IntN(plugDeep)
+	}
 	b.arm("power on")
 }
 
 // arm sets the moment when it is counted from now.
 func (b *plugBoot) arm(now string) {
 	if b.cut && b.when.name == now {
-		b.disk.cutAfter(b.after)
+		b.disk.cutAfter(b.after, b.deep)
 	}
 }
 

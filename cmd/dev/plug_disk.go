@@ -33,7 +33,8 @@ type plugDisk struct {
 	safe    []byte      // as it is for certain after a cut
 	pending []diskWrite // between the two, the oldest first
 	asked   int         // writes and flushes so far
-	cutAt   int         // which of them is the last, 0 = none yet
+	cutAt   int         // which of them may be the last, 0 = none yet
+	cutDeep int         // how many writes must be unsafe then
 	off     chan struct{}
 }
 
@@ -114,18 +115,22 @@ func (d *plugDisk) dark() bool {
 	}
 }
 
-// cutAfter pulls the plug at the n-th write or flush from now: it is begun and
-// never answered.
-func (d *plugDisk) cutAfter(n int) {
+// cutPatience is how many writes and flushes a cut waits for its moment.
+const cutPatience = 500
+
+// cutAfter pulls the plug at the n-th write or flush from now, which is begun
+// and never answered; or at the first after it that finds deep writes unsafe,
+// if one comes soon.
+func (d *plugDisk) cutAfter(n, deep int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.cutAt = d.asked + n
+	d.cutAt, d.cutDeep = d.asked+n, deep
 }
 
 // step counts a write or a flush and tells whether the power goes with it.
 func (d *plugDisk) step() bool {
 	d.asked++
-	if d.cutAt > 0 && d.asked >= d.cutAt {
+	if d.cutAt > 0 && d.asked >= d.cutAt && (len(d.pending) >= d.cutDeep || d.asked >= d.cutAt+cutPatience) {
 		d.goDark()
 	}
 	return d.dark()

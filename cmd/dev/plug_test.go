@@ -80,7 +80,7 @@ func TestDiskKeepsWhatWasFlushed(t *testing.T) {
 
 func TestDiskCutAfter(t *testing.T) {
 	d := testDisk(t, 4)
-	d.cutAfter(3)
+	d.cutAfter(3, 0)
 	mustDo(t, d.write(fill('a', 1), 0), d.flush())
 	if err := d.write(fill('b', 1), 0); !errors.Is(err, errPowerOff) {
 		t.Fatalf("the third request: %v", err)
@@ -92,6 +92,21 @@ func TestDiskCutAfter(t *testing.T) {
 	}
 	if len(d.pending) != 1 || d.safe[0] != 'a' {
 		t.Errorf("%d writes in the cache, %q safe", len(d.pending), d.safe[0])
+	}
+	deep := testDisk(t, 4)
+	deep.cutAfter(1, 2)
+	mustDo(t, deep.write(fill('a', 1), 0), deep.flush(), deep.write(fill('b', 1), 0), deep.write(fill('c', 1), 0))
+	if err := deep.flush(); !errors.Is(err, errPowerOff) || len(deep.pending) != 2 {
+		t.Errorf("with %d writes unsafe: %v", len(deep.pending), err)
+	}
+	never := testDisk(t, 4)
+	never.cutAfter(1, 2)
+	n := 0
+	for never.flush() == nil {
+		n++
+	}
+	if n != cutPatience {
+		t.Errorf("it waited for %d flushes", n)
 	}
 	lying := testDisk(t, 4)
 	lying.lies = true

@@ -14,11 +14,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	gosync "sync"
 	"testing"
 	"time"
 
 	"cunban/kiosk/cases"
 	"cunban/kiosk/oplog"
+	"cunban/kiosk/seal"
 	"cunban/kiosk/vault/keys"
 )
 
@@ -44,6 +46,10 @@ const (
 	toldCase    = "case"    // id, state
 	toldLog     = "log"     // size and root (hex) of a checkpoint
 	toldSetting = "setting" // key, number
+	toldRetain  = "retain"  // "before", the time (ns since 1970) up to which what was in settled cases is destroyed
+	toldPrune   = "prune"   // "size", where the log begins
+	toldCounty  = "county"  // "key", the county's signing key: a PEM text in hex
+	toldClock   = "clock"   // "days", how far the guest's clock is ahead
 )
 
 const (
@@ -51,16 +57,28 @@ const (
 	guestScans   = 3            // pages of a case at most
 	guestPage    = 30_000       // bytes of a page at most
 	guestMinFree = 1 << 20      // bytes; the guest's disk is small
+	guestDays    = 60           // by which the clock is put forward after each shift
+	guestKeep    = 30           // days for which what was in a case is kept
+)
+
+// Several work at once, as the page, the engine and staff do: scans of one case
+// are written while another's row is committed.
+const (
+	guestWorkers = 3
+	guestShift   = 4 // things that each does before they meet
 )
 
 // guest is the program in a guest: it checks what it had told before, and then
 // works until its power goes.
 type guest struct {
-	o    Options
-	v    *Vault
-	b    *drafts
-	rng  *mathrand.Rand
-	out  io.Writer
+	o      Options
+	v      *Vault
+	b      *drafts
+	county *seal.PrivateKey // countersigns checkpoints
+	out    io.Writer
+
+	mu   gosync.Mutex // guards what follows, and out
+	days int
 	told map[[2]string]string // kind and key to value, the last one told
 }
 
@@ -71,42 +89,88 @@ func TestGuest(t *testing.T) {
 	if dir == "" {
 		t.Skip("only for the guest of cmd/dev/plug.go")
 	}
-	seed := cutsFromEnv(t, envGuestSeed, 1)
-	g := &guest{out: os.Stdout, rng: mathrand.New(mathrand.NewPCG(uint64(seed), 2)), told: map[[2]string]string{},
-		o: Options{Dir: dir, Version: "guest", MinFree: guestMinFree,
-			Keys: []keys.Source{keys.File{Path: filepath.Join(filepath.Dir(dir), "key", "disk.key"), Rand: rand.Reader}}}}
+	ctx, seed := t.Context(), uint64(cutsFromEnv(t, envGuestSeed, 1))
+	g := &guest{out: os.Stdout, told: map[[2]string]string{}}
+	g.o = Options{Dir: dir, Version: "guest", MinFree: guestMinFree, Now: g.now,
+		Keys: []keys.Source{keys.File{Path: filepath.Join(filepath.Dir(dir), "key", "disk.key"), Rand: rand.Reader}}}
 	if os.Getenv(envGuestSync) == "normal" {
 		g.o.synchronous = syncNormal
 	}
-	before, err := os.ReadFile(os.Getenv(envGuestTold))
+	promises, err := g.remember(os.Getenv(envGuestTold))
 	must(t, err)
-	promises := 0
-	for sc := bufio.NewScanner(bytes.NewReader(before)); sc.Scan(); promises++ {
-		w := strings.Fields(sc.Text())
-		if len(w) != 3 {
-			t.Fatalf("told %q", sc.Text())
-		}
-		g.told[[2]string{w[0], w[1]}] = w[2]
-	}
 	g.say(guestOpening)
-	if err := g.open(t.Context()); err != nil {
+	if err := g.open(ctx); err != nil {
 		g.say(guestLost, "the vault cannot be opened:", err)
 		t.FailNow()
 	}
-	g.check(t.Context())
+	g.check(ctx)
 	g.say(guestChecked, promises)
 	if os.Getenv(envGuestOnly) == "check" {
-		must(t, g.v.Close(t.Context()))
+		must(t, g.v.Close(ctx))
 		return
 	}
-	for {
-		must(t, g.work(t.Context()))
+	must(t, g.enrol(ctx))
+	for shift := uint64(0); ; shift++ {
+		must(t, g.shift(ctx, seed, shift))
 	}
+}
+
+// remember reads what was told by the runs before.
+func (g *guest) remember(file string) (promises int, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	for sc := bufio.NewScanner(bytes.NewReader(text)); sc.Scan(); promises++ {
+		w := strings.Fields(sc.Text())
+		if len(w) != 3 {
+			return 0, fmt.Errorf("told %q", sc.Text())
+		}
+		g.told[[2]string{w[0], w[1]}] = w[2]
+	}
+	if days, ok := g.told[[2]string{toldClock, "days"}]; ok {
+		if g.days, err = strconv.Atoi(days); err != nil {
+			return 0, err
+		}
+	}
+	return promises, nil
+}
+
+// now is a clock that runs on by months, so that cases and records get old.
+func (g *guest) now() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().AddDate(0, 0, g.days)
+}
+
+// enrol gives the vault the county's key, the same in every run.
+func (g *guest) enrol(ctx context.Context) (err error) {
+	if told, ok := g.told[[2]string{toldCounty, "key"}]; ok {
+		text, err := hex.DecodeString(told)
+		if err != nil {
+			return err
+		}
+		g.county, err = seal.ParsePrivateKey(text)
+		return err
+	}
+	if g.county, err = seal.GenerateKey(rand.Reader); err != nil {
+		return err
+	}
+	private, err := g.county.PEM()
+	if err != nil {
+		return err
+	}
+	if err := g.v.Put(ctx, keyCountySign, g.county.Public().PEM()); err != nil {
+		return err
+	}
+	g.promise(toldCounty, "key", hex.EncodeToString(private))
+	return nil
 }
 
 func (g *guest) open(ctx context.Context) (err error) {
 	if g.v, err = Open(ctx, g.o); err == nil {
 		g.b = newDrafts(g.v)
+		g.b.desk.Now = g.now
 	}
 	return err
 }
@@ -115,6 +179,8 @@ func (g *guest) say(words ...any) { _, _ = fmt.Fprintln(g.out, words...) }
 
 // promise tells what a method reported as done.
 func (g *guest) promise(kind, key, value string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.told[[2]string{kind, key}] = value
 	g.say(guestTold, kind, key, value)
 }
@@ -135,6 +201,8 @@ func (g *guest) check(ctx context.Context) {
 			err = g.checkRoot(k[1], val)
 		case toldSetting:
 			err = g.checkSetting(ctx, k[1], val)
+		case toldPrune:
+			err = g.checkStart(val)
 		}
 		if err != nil {
 			lost("%s %s %s: %v", k[0], k[1], val, err)
@@ -168,6 +236,9 @@ func (g *guest) checkRoot(size, root string) error {
 		return err
 	}
 	var have []byte
+	if n < g.v.start.Size() {
+		return nil // pruned
+	}
 	if err := g.v.db.QueryRow("SELECT root FROM checkpoints WHERE size=?", n).Scan(&have); err != nil {
 		return err
 	}
@@ -175,6 +246,14 @@ func (g *guest) checkRoot(size, root string) error {
 		return fmt.Errorf("the root is %x", have)
 	}
 	return nil
+}
+
+func (g *guest) checkStart(was string) error {
+	n, err := strconv.ParseInt(was, 10, 64)
+	if err == nil && g.v.start.Size() < n {
+		err = fmt.Errorf("the log begins at %d", g.v.start.Size())
+	}
+	return err
 }
 
 func (g *guest) checkSetting(ctx context.Context, key, was string) error {
@@ -194,8 +273,9 @@ func (g *guest) checkSetting(ctx context.Context, key, was string) error {
 	return nil
 }
 
-// checkAll looks at every case: one record of its submission, in the outbox
-// exactly while unsent, its scans whole.
+// checkAll looks at every case: its submission is in the log once, it is in the
+// outbox exactly while unsent, its scans are whole, and what was destroyed is
+// gone.
 func (g *guest) checkAll(ctx context.Context) error {
 	all, err := g.v.List(ctx, cases.Query{})
 	if err != nil {
@@ -223,52 +303,140 @@ func (g *guest) checkAll(ctx context.Context) error {
 		}
 	}
 	for _, c := range all {
-		if l := logged[c.ID]; len(l) != 1 || l[0] != c.LogIndex {
+		if l := logged[c.ID]; c.LogIndex >= g.v.start.Size() && (len(l) != 1 || l[0] != c.LogIndex) {
 			bad = append(bad, fmt.Errorf("case %s: its submission is in the log at %v instead of %d", c.ID, l, c.LogIndex))
 		}
+		delete(logged, c.ID)
 		if open[c.ID] != c.State.Unsent() {
 			bad = append(bad, fmt.Errorf("case %s is %s, in the outbox: %t", c.ID, c.State, open[c.ID]))
+		}
+		if err := g.checkGone(c); err != nil {
+			bad = append(bad, fmt.Errorf("case %s, %s: %w", c.ID, c.State, err))
 		}
 		if g.told[[2]string{toldCase, c.ID}] != string(c.State) {
 			g.promise(toldCase, c.ID, string(c.State))
 		}
 	}
-	if len(logged) != len(all) {
-		bad = append(bad, fmt.Errorf("the log tells of %d cases, there are %d", len(logged), len(all)))
+	if len(logged) > 0 {
+		bad = append(bad, fmt.Errorf("the log tells of %d cases that are not there", len(logged)))
 	}
 	return errors.Join(bad...)
 }
 
-// work does one thing and tells it.
-func (g *guest) work(ctx context.Context) error {
-	switch n := g.rng.IntN(40); {
-	case n < 20:
-		_, err := g.submit(ctx)
-		return err
-	case n < 30:
-		return g.acknowledge(ctx)
-	case n < 33:
-		id, err := g.submit(ctx)
-		if err != nil {
-			return err
-		}
-		return g.tellCase(g.v.Withdraw(ctx, id, cases.Actor{Role: cases.RoleResident, Session: 1}))
-	case n < 36:
-		return g.checkpoint(ctx)
-	case n < 39:
-		last, _ := strconv.Atoi(g.told[[2]string{toldSetting, guestSetting}])
-		val := strconv.Itoa(last + 1)
-		if err := g.v.Put(ctx, guestSetting, []byte(val)); err != nil {
-			return err
-		}
-		g.promise(toldSetting, guestSetting, val)
+// checkGone looks whether what was in a case is destroyed where that was told.
+func (g *guest) checkGone(c cases.Case) error {
+	before, _ := strconv.ParseInt(g.told[[2]string{toldRetain, "before"}], 10, 64)
+	if c.State != cases.Withdrawn && !due(c, time.Unix(0, before)) {
 		return nil
-	default: // a start after a proper end
-		if err := g.v.Close(ctx); err != nil {
+	}
+	var bodies int
+	if err := g.v.db.QueryRow("SELECT count(*) FROM bodies b JOIN outbox o ON o.num=b.num WHERE o.case_id=?", c.ID).Scan(&bodies); err != nil {
+		return err
+	}
+	scans, err := g.v.fs.List(g.v.scan(c.ID))
+	if err == nil && (bodies > 0 || len(scans) > 0) {
+		err = fmt.Errorf("%d bodies and %d scans that were destroyed are there", bodies, len(scans))
+	}
+	return err
+}
+
+// shift lets all work for a while; every second time the program ends properly,
+// perhaps gets another data key, and starts again.
+func (g *guest) shift(ctx context.Context, seed, shift uint64) error {
+	errs := make([]error, guestWorkers)
+	var all gosync.WaitGroup
+	for w := range guestWorkers {
+		rng := mathrand.New(mathrand.NewPCG(seed, shift*guestWorkers+uint64(w)))
+		all.Go(func() {
+			for i := 0; i < guestShift && errs[w] == nil; i++ {
+				errs[w] = g.work(ctx, rng, fmt.Sprint(guestSetting, w))
+			}
+		})
+	}
+	all.Wait()
+	g.mu.Lock()
+	g.days += guestDays
+	days := strconv.Itoa(g.days)
+	g.mu.Unlock()
+	g.promise(toldClock, "days", days)
+	if err := errors.Join(errs...); err != nil || shift%2 == 0 {
+		return err
+	}
+	if err := g.v.Close(ctx); err != nil {
+		return err
+	}
+	if (seed+shift/2)%2 == 0 {
+		if err := Rekey(ctx, g.o, RekeyOptions{}); err != nil {
 			return err
 		}
-		return g.open(ctx)
 	}
+	return g.open(ctx)
+}
+
+// work does one thing and tells it. setting is one that only the caller
+// changes.
+func (g *guest) work(ctx context.Context, rng *mathrand.Rand, setting string) error {
+	switch n := rng.IntN(24); {
+	case n < 12:
+		_, err := g.submit(ctx, rng)
+		return err
+	case n < 17:
+		return g.acknowledge(ctx)
+	case n < 19:
+		return g.withdraw(ctx, rng)
+	case n < 20:
+		return g.checkpoint(ctx)
+	case n < 21:
+		return g.retain(ctx)
+	case n < 22:
+		return g.prune(ctx)
+	default:
+		return g.put(ctx, setting)
+	}
+}
+
+func (g *guest) put(ctx context.Context, setting string) error {
+	g.mu.Lock()
+	last, _ := strconv.Atoi(g.told[[2]string{toldSetting, setting}])
+	g.mu.Unlock()
+	val := strconv.Itoa(last + 1)
+	if err := g.v.Put(ctx, setting, []byte(val)); err != nil {
+		return err
+	}
+	g.promise(toldSetting, setting, val)
+	return nil
+}
+
+func (g *guest) withdraw(ctx context.Context, rng *mathrand.Rand) error {
+	id, err := g.submit(ctx, rng)
+	if err != nil {
+		return err
+	}
+	c, err := g.v.Withdraw(ctx, id, cases.Actor{Role: cases.RoleResident, Session: 1})
+	if errors.Is(err, cases.ErrTooLate) {
+		return nil // another has it in hand
+	}
+	return g.tellCase(c, err)
+}
+
+func (g *guest) retain(ctx context.Context) error {
+	before := g.now().AddDate(0, 0, -guestKeep)
+	if _, err := g.v.Retain(ctx, before); err != nil {
+		return err
+	}
+	g.promise(toldRetain, "before", strconv.FormatInt(before.UnixNano(), 10))
+	return nil
+}
+
+func (g *guest) prune(ctx context.Context) error {
+	if _, err := g.v.Prune(ctx, g.now()); err != nil {
+		return err
+	}
+	g.v.mu.Lock()
+	start := g.v.start.Size()
+	g.v.mu.Unlock()
+	g.promise(toldPrune, "size", strconv.FormatInt(start, 10))
+	return nil
 }
 
 func (g *guest) tellCase(c cases.Case, err error) error {
@@ -278,13 +446,13 @@ func (g *guest) tellCase(c cases.Case, err error) error {
 	return err
 }
 
-func (g *guest) submit(ctx context.Context) (id string, err error) {
+func (g *guest) submit(ctx context.Context, rng *mathrand.Rand) (id string, err error) {
 	d, err := g.b.next()
 	if err != nil {
 		return "", err
 	}
-	for p := range g.rng.IntN(guestScans + 1) {
-		data := make([]byte, 1+g.rng.IntN(guestPage))
+	for p := range rng.IntN(guestScans + 1) {
+		data := make([]byte, 1+rng.IntN(guestPage))
 		if err := readRandom(data); err != nil {
 			return "", err
 		}
@@ -295,12 +463,12 @@ func (g *guest) submit(ctx context.Context) (id string, err error) {
 }
 
 func (g *guest) acknowledge(ctx context.Context) error {
-	its, err := g.v.Lease(ctx, time.Now(), time.Minute, 2)
+	its, err := g.v.Lease(ctx, g.now(), time.Hour, 2)
 	if err != nil {
 		return err
 	}
 	for _, it := range its {
-		if err := g.tellCase(g.v.Acknowledge(ctx, it.CaseID, it.Revision, it.Lease, "N-"+it.CaseID[:8], time.Now(), "")); err != nil {
+		if err := g.tellCase(g.v.Acknowledge(ctx, it.CaseID, it.Revision, it.Lease, "N-"+it.CaseID[:8], g.now(), "")); err != nil {
 			return err
 		}
 	}
@@ -317,5 +485,11 @@ func (g *guest) checkpoint(ctx context.Context) error {
 		return err
 	}
 	g.promise(toldLog, strconv.FormatInt(cp.Size, 10), hex.EncodeToString(cp.Root))
-	return nil
+	if _, err := oplog.OpenCheckpoint(note, oplog.CountyName, g.county.Public()); err == nil {
+		return nil // the one before, which the county signed
+	}
+	if note, err = oplog.Countersign(rand.Reader, note, oplog.CountyName, g.county); err != nil {
+		return err
+	}
+	return g.v.Countersign(ctx, note)
 }
