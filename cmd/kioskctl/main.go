@@ -12,6 +12,10 @@
 //	         [--event ID] [--outcome OUTCOME] [--role ROLE] [--limit N] [--file EXPORT] [--json | --csv]
 //	kioskctl receipt verify --terminal-key PEM [--county-key PEM] [--case NUMBER] [--text TEXT | --file FILE] [--json]
 //	kioskctl enrol   --code CODE [--config FILE] [--json]
+//	kioskctl vault key    [--config FILE] [--json]
+//	kioskctl vault rotate --to KIND[=PATH] [--config FILE] [--json]   terminal stopped
+//	kioskctl vault rekey  [--discard-damaged] [--config FILE] [--json]   terminal stopped
+//	kioskctl vault backup --out FILE [--config FILE] [--json]   terminal stopped
 //	kioskctl stop    [--config FILE]
 //	kioskctl sim serve --dir DIR …
 //	kioskctl sim VERB [ARG] --dir DIR
@@ -39,6 +43,7 @@ import (
 	"cunban/kiosk/app/config"
 	"cunban/kiosk/app/control"
 	"cunban/kiosk/ui"
+	"cunban/kiosk/vault/keys"
 	"cunban/sync/wire"
 )
 
@@ -56,6 +61,10 @@ const (
 )
 
 func main() {
+	// The vault may be opened here, and its key be in this memory.
+	if err := keys.DisableCoreDumps(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		fmt.Fprintln(os.Stderr, "kioskctl:", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -71,6 +80,10 @@ const usage = `usage: kioskctl COMMAND [flags]
   log query     look into the operation log: by time, case, account, service, device, outcome
   receipt verify  check the code of a paper receipt with public keys alone
   enrol         enrol the running terminal with the county's one-time code
+  vault key     where the disk key comes from, and what that protects against
+  vault rotate  take another source for the disk key (--to KIND)
+  vault rekey   write the whole database anew under a new data key
+  vault backup  write the disk key to a file (--out FILE)
   stop          stop the terminal cleanly
   sim           simulated hardware (kioskctl sim help)
 
@@ -109,6 +122,8 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 				return c.logQuery(args[2:])
 			}
 		}
+	case "vault":
+		return c.vault(args[1:])
 	case "receipt":
 		if len(args) > 1 && args[1] == "verify" {
 			return c.receiptVerify(args[2:], os.Stdin)

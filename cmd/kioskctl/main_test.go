@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"cunban/kiosk/seal"
 	"cunban/kiosk/vault"
 	"cunban/kiosk/vault/keys"
+	"cunban/kiosk/vault/keys/tpmtest"
 	"cunban/sync"
 )
 
@@ -32,6 +34,13 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
+		Condition: func(cond string) (bool, error) {
+			if cond != "swtpm" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			_, err := exec.LookPath("swtpm")
+			return err == nil || os.Getenv("CUNBAN_CI") == "1", nil // there it must be
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"terminal": terminal,
 			"running":  running,
@@ -39,6 +48,8 @@ func TestScripts(t *testing.T) {
 			"exitcode": exitcode,
 			"holds":    holds,
 			"simready": simready,
+			"chip":     chip,
+			"opened":   opened,
 		},
 	})
 }
@@ -101,6 +112,28 @@ func running(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	ts.Check(err)
 	ts.Defer(stop)
+}
+
+// opened DIR keeps DIR's vault open until the script ends, as a running terminal
+// does.
+func opened(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	v, err := vault.Open(context.Background(), vault.Options{Dir: filepath.Join(dir, "data", "vault"),
+		Keys: []keys.Source{keys.File{Path: filepath.Join(dir, "disk.key")}}, Version: "test", MinFree: 1})
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(v.Close(context.Background())) })
+}
+
+// chip FILE starts a software TPM until the script ends and puts its socket where
+// the file says CHIP. Without swtpm the script is skipped, in CI it fails.
+func chip(ts *testscript.TestScript, _ bool, args []string) {
+	dir, err := os.MkdirTemp("", "cunban-tpm")
+	ts.Check(err)
+	ts.Defer(func() { _ = os.RemoveAll(dir) })
+	socket, stop, err := tpmtest.Start(dir)
+	ts.Check(err)
+	ts.Defer(stop)
+	replace(ts, false, []string{args[0], "CHIP", socket})
 }
 
 // replace FILE OLD NEW changes the first OLD in a file; it must be there.

@@ -64,7 +64,6 @@ type App struct {
 	serial  string
 
 	vault     *vault.Vault
-	keyWords  string
 	entries   *entries
 	chores    *chores
 	nightly   *nightly
@@ -144,7 +143,6 @@ func (a *App) open(ctx context.Context) error {
 	a.vault = v
 	a.chores = newChores()
 	a.entries = newEntries(v.Record, a.log)
-	a.keyWords = keyStrength(ctx, sources, v)
 	fail := func(err error) error {
 		ctx := context.WithoutCancel(ctx)
 		return errors.Join(err, a.entries.close(ctx), v.Close(ctx))

@@ -137,9 +137,13 @@ func (a *App) Status(ctx context.Context) (ui.Status, error) {
 	if err != nil {
 		return st, storeTrouble(err)
 	}
+	ks, err := a.vault.KeyState()
+	if err != nil {
+		return st, storeTrouble(err)
+	}
 	st.Counts = vs.Counts
 	st.Vault = ui.VaultStatus{Path: vs.Path, Bytes: vs.Bytes, WALBytes: vs.WALBytes, FreeBytes: vs.FreeBytes,
-		KeySource: vs.KeySource, KeyWords: a.keyWords, Cases: vs.Cases}
+		KeySource: ks.Source, KeyWords: ks.Strength, KeyWarnings: ks.Warnings, Cases: vs.Cases}
 	ls, err := a.vault.LogState(ctx)
 	if err != nil {
 		return st, storeTrouble(err)

@@ -54,6 +54,8 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 		return QueueView(items, n), nil
 	case "cases":
 		return a.vault.List(ctx, cases.Query{Limit: 1000})
+	case "vault-key":
+		return keyAnswer(a.vault)
 	case "log-verify":
 		return a.VerifyLog(ctx, nil)
 	case "log-export":
@@ -84,7 +86,7 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 		}
 		return a.look(ctx)
 	}
-	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, log-verify, log-export, log-query, wake, enrol, quit)", r.Do)
+	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, vault-key, log-verify, log-export, log-query, wake, enrol, quit)", r.Do)
 }
 
 // look asks the window what it shows; a window that is closing may not answer.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"cunban/device"
@@ -32,24 +31,16 @@ func Offline(ctx context.Context, c config.Config, version, do string) (raw json
 
 // withVault opens the vault of a terminal that does not run, for f.
 func withVault(ctx context.Context, c config.Config, version string, f func(*App) error) (err error) {
-	sources, err := keySources(c.Keys)
+	o, err := closedVault(c, version)
 	if err != nil {
 		return err
 	}
-	// A question must not make a vault, nor a key for one.
-	switch there, err := os.ReadDir(vaultDir(c)); {
-	case errors.Is(err, os.ErrNotExist), err == nil && len(there) == 0:
-		return plain("VT-07", "这里还没有数据，终端没有运行过", "请检查配置文件里的 data，或先启动终端", fmt.Errorf("%w: nothing in %s", ErrNoVault, vaultDir(c)))
-	case err != nil:
-		return vaultTrouble(err)
-	}
-	v, err := vault.Open(ctx, vault.Options{Dir: vaultDir(c), Keys: sources, Version: version})
+	v, err := vault.Open(ctx, o)
 	if err != nil {
 		return vaultTrouble(err)
 	}
 	defer func() { err = errors.Join(err, v.Close(context.WithoutCancel(ctx))) }()
 	a := &App{log: slog.New(slog.DiscardHandler), cfg: c, vault: v, o: Options{Version: version, Now: time.Now}}
-	a.keyWords = keyStrength(ctx, sources, v)
 	if a.id, a.enrolled, err = sync.LoadIdentity(ctx, v); err != nil {
 		return err
 	}
@@ -72,6 +63,8 @@ func (a *App) offline(ctx context.Context, do string) (_ json.RawMessage, err er
 	case "devices":
 		out = []device.Health{}
 		err = fmt.Errorf("devices: %w", control.ErrNotRunning)
+	case "vault-key":
+		out, err = keyAnswer(a.vault)
 	case "log-verify":
 		out, err = a.VerifyLog(ctx, nil)
 	case "log-export":

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"os"
@@ -29,6 +28,8 @@ func keySources(list []config.Key) ([]keys.Source, error) {
 	var out []keys.Source
 	for _, k := range list {
 		switch k.Kind {
+		case "tpm2":
+			out = append(out, keys.TPM2{Path: k.Path, Device: k.Device, Rand: randReader})
 		case "file":
 			out = append(out, keys.File{Path: k.Path, Rand: randReader})
 		case "usb":
@@ -42,20 +43,6 @@ func keySources(list []config.Key) ([]keys.Source, error) {
 		}
 	}
 	return out, nil
-}
-
-// keyStrength says how well the key in use protects.
-func keyStrength(ctx context.Context, sources []keys.Source, v *vault.Vault) string {
-	s, err := v.Stats(ctx)
-	if err != nil {
-		return ""
-	}
-	for _, k := range sources {
-		if st, ok := k.(keys.Strengther); ok && k.Name() == s.KeySource {
-			return st.Strength()
-		}
-	}
-	return ""
 }
 
 // vaultTrouble gives a vault that does not open its words.

@@ -192,7 +192,7 @@ var catalogue = map[Event]Spec{
 	LogVerify:                 {Kind: Single, End: "", Roles: []string{"technician", "staff", "system"}, Fields: []string{"size", "bad"}, Text: "核验日志"},
 	LogExport:                 {Kind: Single, End: "", Roles: []string{"technician", "staff", "system"}, Fields: []string{"first", "size"}, Text: "导出日志"},
 	LogPrune:                  {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"from", "to", "root"}, Text: "删去到期的旧日志"},
-	VaultOpened:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"key_source", "created", "size"}, Text: "打开数据保险柜"},
+	VaultOpened:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"key_source", "strength", "created", "size"}, Text: "打开数据保险柜"},
 	VaultDamaged:              {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"file", "aside"}, Text: "数据文件损坏，已另存"},
 	VaultCheck:                {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"items", "bad"}, Text: "检查数据文件"},
 	VaultRekey:                {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"key_source"}, Text: "更换数据密钥"},

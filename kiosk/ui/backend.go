@@ -270,7 +270,9 @@ type VaultStatus struct {
 	FreeBytes int64
 	KeySource string
 	KeyWords  string // how strong that is, plain words
-	Cases     int64
+	// KeyWarnings are plain words with what to do about the disk key.
+	KeyWarnings []string
+	Cases       int64
 }
 
 // LogCheck is the outcome of a verification of the log.

@@ -42,7 +42,6 @@ const (
 
 const (
 	infoOwner = "cunban vault owner index 1"
-	infoFiles = "cunban vault files 1"
 	// bigCheck is up to which size the whole database is checked at start,
 	// bytes. Beyond it people would wait for it: then the small tables are
 	// checked, and the others by whatever reads them, by LogVerify, and at night
@@ -368,7 +367,7 @@ func (v *Vault) begin(ctx context.Context) error {
 			}
 		}
 		if _, err := c.record(oplog.Entry{Event: oplog.VaultOpened, Fields: map[string]string{
-			"key_source": v.source.Source, "created": fmt.Sprint(v.isNew), "size": fmt.Sprint(c.tree.Size()),
+			"key_source": v.source.Source, "strength": v.source.Strength, "created": fmt.Sprint(v.isNew), "size": fmt.Sprint(c.tree.Size()),
 		}}, nil); err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ var (
 	ErrReopen = errors.New("the vault has to be opened anew first")
 )
 
+const remedyLocked = "系统不让锁定内存，密钥可能被换到磁盘的交换区。请把运行账户的 memlock 限额调到 1 MB 以上（ulimit -l，或服务文件里的 LimitMEMLOCK=），再重启终端。"
+
 // KeyState tells where the disk key comes from, for technicians.
 type KeyState struct {
 	Source   string    // name of the source in use
@@ -46,13 +48,10 @@ func (v *Vault) KeyState() (KeyState, error) {
 	if err != nil {
 		return KeyState{}, err
 	}
-	k := KeyState{Source: v.source.Source, Strength: v.source.Strength, Made: v.ring.Made, Legacy: v.ring.Legacy, Locked: true, Aside: aside,
+	k := KeyState{Source: v.source.Source, Strength: v.source.Strength, Made: v.ring.Made, Legacy: v.ring.Legacy, Locked: v.ring.Locked(), Aside: aside,
 		Warnings: append([]string(nil), v.source.Warnings...)}
-	for _, s := range v.ring.Keys {
-		k.Locked = k.Locked && s.Locked()
-	}
 	if !k.Locked {
-		k.Warnings = append(k.Warnings, "系统不让锁定内存，密钥可能被换到磁盘的交换区。请把运行账户的 memlock 限额调到 1 MB 以上（ulimit -l 或 LimitMEMLOCK=），再重启终端。")
+		k.Warnings = append(k.Warnings, remedyLocked)
 	}
 	if k.Legacy {
 		k.Warnings = append(k.Warnings, "数据密钥是由最早的密钥推出来的，拿到那把密钥就能打开数据。请停机后运行 kioskctl vault rekey。")

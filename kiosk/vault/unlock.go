@@ -47,6 +47,10 @@ func (v *Vault) unlock(ctx context.Context) error {
 	for _, w := range v.source.Warnings {
 		v.log.Warn("vault: key source in trouble", "remedy", w)
 	}
+	v.log.Info("vault: disk key", "source", v.source.Source, "strength", v.source.Strength)
+	if !v.ring.Locked() {
+		v.log.Warn("vault: disk key", "remedy", remedyLocked)
+	}
 	v.mount = &cryptfile.Mount{FS: v.fs, Dir: v.o.Dir, Rand: v.o.Rand, PowersafeOverwrite: v.o.powersafe}
 	return v.settle(have)
 }

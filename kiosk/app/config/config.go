@@ -59,13 +59,6 @@ type Devices struct {
 	Speech     string `yaml:"speech"`      // auto, off, or a folder for sound files
 }
 
-// Key is one key source.
-type Key struct {
-	Kind string `yaml:"kind"` // file, usb, exec, systemd
-	Path string `yaml:"path"` // file or program
-	Name string `yaml:"name"` // credential name (systemd)
-}
-
 // Screen holds the width of the lit area in millimetres; 0 asks the screen.
 type Screen struct {
 	WidthMM int `yaml:"width_mm"`
@@ -181,13 +174,7 @@ func Parse(b []byte, name string) (Config, error) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
-	for i := range c.Keys {
-		if p := &c.Keys[i].Path; *p == "" && c.Keys[i].Kind == "file" {
-			*p = filepath.Join(c.Data, "disk.key")
-		} else if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
-	}
+	c.keyPaths(dir)
 	return c, nil
 }
 
@@ -250,9 +237,6 @@ func fields(t reflect.Type) []string {
 	return out
 }
 
-// KeyKinds are the kinds of key source.
-var KeyKinds = []string{"file", "usb", "exec", "systemd"}
-
 func (c Config) check(name string, f *ast.File) error {
 	var faults []error
 	bad := func(path, text, allowed string) {
@@ -271,14 +255,7 @@ func (c Config) check(name string, f *ast.File) error {
 			bad("$.devices.printer", fmt.Sprintf("printer %q is not an address", p), "off, ipp://host[:port]/path, http://host[:port]/path")
 		}
 	}
-	for i, k := range c.Keys {
-		if !slices.Contains(KeyKinds, k.Kind) {
-			bad(fmt.Sprintf("$.keys[%d].kind", i), fmt.Sprintf("key source %q", k.Kind), strings.Join(KeyKinds, ", "))
-		}
-	}
-	if len(c.Keys) == 0 {
-		bad("$.keys", "no key source", strings.Join(KeyKinds, ", "))
-	}
+	c.checkKeys(bad)
 	for _, n := range []struct {
 		path string
 		v    int

@@ -8,22 +8,26 @@ import (
 
 func TestFaultsNameFileLineAndWhatIsAllowed(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"unknown key":        {"data: d\nuptsream: https://x\n", `k.yaml:2: unknown key "uptsream" in the file (allowed: data, upstream`},
-		"unknown deep key":   {"data: d\ndevices:\n  card_reader: auto\n  cam: x\n", `k.yaml:4: unknown key "cam" in devices (allowed: card_reader, id_reader`},
-		"key in a list":      {"data: d\nkeys:\n  - kind: file\n    pth: x\n", `k.yaml:4: unknown key "pth" in keys (allowed: kind, path, name)`},
-		"wrong kind":         {"data: d\nmin_free_mb: viel\n", "k.yaml:2: "},
-		"not YAML":           {"data: d\n  x: [\n", "k.yaml:"},
-		"no data":            {"upstream: https://x\n", "k.yaml:1: data is missing"},
-		"plain http":         {"data: d\nupstream: http://x\n", `k.yaml:2: upstream "http://x" is not an address`},
-		"key source":         {"data: d\nkeys:\n  - kind: hope\n", `k.yaml:3: key source "hope" (allowed: file, usb, exec, systemd)`},
-		"printer":            {"data: d\ndevices:\n  printer: hp\n", `k.yaml:3: printer "hp" is not an address`},
-		"negative":           {"data: d\nwaits:\n  idle: -1\n", "k.yaml:3: waits.idle is negative"},
-		"law":                {"data: d\nkeep:\n  log_days: 30\n", "k.yaml:3: keep.log_days is 30 (allowed: 0 (never pruned), or 183 or more)"},
-		"hour":               {"data: d\nkeep:\n  hour: 24\n", "k.yaml:3: keep.hour is 24 (allowed: 0 to 23)"},
-		"scalar for a map":   {"data: d\ndevices: yes please\n", "k.yaml:2: devices must hold keys"},
-		"key given twice":    {"data: d\ndata: e\n", "k.yaml:2: "},
-		"empty":              {"", "data is missing"},
-		"two faults at once": {"dat: d\nupstrem: x\n", `k.yaml:2: unknown key "upstrem"`},
+		"unknown key":           {"data: d\nuptsream: https://x\n", `k.yaml:2: unknown key "uptsream" in the file (allowed: data, upstream`},
+		"unknown deep key":      {"data: d\ndevices:\n  card_reader: auto\n  cam: x\n", `k.yaml:4: unknown key "cam" in devices (allowed: card_reader, id_reader`},
+		"key in a list":         {"data: d\nkeys:\n  - kind: file\n    pth: x\n", `k.yaml:4: unknown key "pth" in keys (allowed: kind, path, name, device)`},
+		"wrong kind":            {"data: d\nmin_free_mb: viel\n", "k.yaml:2: "},
+		"not YAML":              {"data: d\n  x: [\n", "k.yaml:"},
+		"no data":               {"upstream: https://x\n", "k.yaml:1: data is missing"},
+		"plain http":            {"data: d\nupstream: http://x\n", `k.yaml:2: upstream "http://x" is not an address`},
+		"key source":            {"data: d\nkeys:\n  - kind: hope\n", `k.yaml:3: key source "hope" (allowed: tpm2, systemd, usb, exec, file)`},
+		"key option":            {"data: d\nkeys:\n  - kind: tpm2\n    path: k\n    name: x\n", `k.yaml:5: key source tpm2 takes no name (allowed: kind, path, device)`},
+		"key option of another": {"data: d\nkeys:\n  - kind: file\n    device: /dev/tpmrm0\n", `k.yaml:4: key source file takes no device (allowed: kind, path)`},
+		"key option missing":    {"data: d\nkeys:\n  - kind: file\n  - kind: usb\n", `k.yaml:4: key source usb needs path (allowed: kind, path, name)`},
+		"relative device":       {"data: d\nkeys:\n  - kind: tpm2\n    device: tpm0\n", `k.yaml:4: device "tpm0" (allowed: an absolute path`},
+		"printer":               {"data: d\ndevices:\n  printer: hp\n", `k.yaml:3: printer "hp" is not an address`},
+		"negative":              {"data: d\nwaits:\n  idle: -1\n", "k.yaml:3: waits.idle is negative"},
+		"law":                   {"data: d\nkeep:\n  log_days: 30\n", "k.yaml:3: keep.log_days is 30 (allowed: 0 (never pruned), or 183 or more)"},
+		"hour":                  {"data: d\nkeep:\n  hour: 24\n", "k.yaml:3: keep.hour is 24 (allowed: 0 to 23)"},
+		"scalar for a map":      {"data: d\ndevices: yes please\n", "k.yaml:2: devices must hold keys"},
+		"key given twice":       {"data: d\ndata: e\n", "k.yaml:2: "},
+		"empty":                 {"", "data is missing"},
+		"two faults at once":    {"dat: d\nupstrem: x\n", `k.yaml:2: unknown key "upstrem"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(tc.text), "k.yaml")
@@ -41,6 +45,16 @@ func TestDefaultsAndPaths(t *testing.T) {
 	}
 	if c.Data != "/etc/cunban/d" || c.Keys[0].Path != "/etc/cunban/d/disk.key" || c.Devices.CardReader != "auto" {
 		t.Fatalf("%+v", c)
+	}
+}
+
+func TestTPM2(t *testing.T) {
+	c, err := Parse([]byte("data: d\nkeys:\n  - kind: tpm2\n  - kind: tpm2\n    path: other.tpm2\n    device: /dev/tpm0\n"), "/etc/cunban/k.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Keys[0] != (Key{Kind: "tpm2", Path: "/etc/cunban/d/disk.tpm2"}) || c.Keys[1] != (Key{Kind: "tpm2", Path: "/etc/cunban/other.tpm2", Device: "/dev/tpm0"}) {
+		t.Fatalf("%+v", c.Keys)
 	}
 }
 

@@ -94,6 +94,16 @@ func (r *Ring) Wipe() {
 	r.Keys = nil
 }
 
+// Locked reports whether none of the keys can be swapped to the disk.
+func (r *Ring) Locked() bool {
+	for _, k := range r.Keys {
+		if !k.Locked() {
+			return false
+		}
+	}
+	return true
+}
+
 // Store is where a ring lies.
 type Store struct {
 	FS   cryptfile.FS

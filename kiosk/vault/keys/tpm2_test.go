@@ -8,69 +8,34 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
+
+	"cunban/kiosk/vault/keys/tpmtest"
 )
 
-// softTPM starts a TPM of its own (swtpm) and returns its socket and the means
-// to stop it.
+// softTPM starts a TPM of its own and returns its socket and the means to stop
+// it.
 func softTPM(t *testing.T) (socket string, stop func()) {
 	t.Helper()
-	program, err := exec.LookPath("swtpm")
-	if err != nil {
-		if os.Getenv("CUNBAN_CI") == "1" {
-			t.Fatal("swtpm is not installed")
-		}
-		t.Skip("swtpm is not installed")
-	}
-	dir, err := os.MkdirTemp("", "cunban-tpm") // short: names of sockets have 107 bytes
+	dir, err := os.MkdirTemp("", "cunban-tpm")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket = filepath.Join(dir, "tpm")
-	cmd := exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket,
-		"--flags", "not-need-init,startup-clear")
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
+	socket, stop, err = tpmtest.Start(dir)
+	if errors.Is(err, tpmtest.ErrMissing) && os.Getenv("CUNBAN_CI") != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	gone := make(chan error, 1)
-	go func() { gone <- cmd.Wait() }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		_ = cmd.Process.Kill()
-		<-gone
-		_ = os.Remove(socket)
-	}
 	t.Cleanup(stop)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for range 1000 {
-		if c, err := net.Dial("unix", socket); err == nil {
-			_ = c.Close()
-			return socket, stop
-		}
-		select {
-		case err := <-gone:
-			gone <- err
-			t.Fatalf("swtpm ended: %v\n%s", err, said.String())
-		case <-tick.C:
-		}
-	}
-	t.Fatalf("swtpm does not listen\n%s", said.String())
-	return "", nil
+	return socket, stop
 }
 
 // wantTrouble demands an ErrSource whose words hold a part.

@@ -302,6 +302,9 @@ func (p *vaultPage) View(c *ui.Ctx) ui.View {
 				{Label: "剩余空间", Value: size(s.Vault.FreeBytes)},
 				{Label: "密钥来源", Value: s.Vault.KeySource}, {Label: "保护程度", Value: s.Vault.KeyWords},
 				{Label: "位置", Value: s.Vault.Path}}
+			for _, w := range s.Vault.KeyWarnings {
+				out = append(out, widget.Pair{Label: "密钥提醒", Value: w})
+			}
 			for _, i := range s.Incidents {
 				out = append(out, widget.Pair{Label: "异常", Value: i, Warn: "请报告县里"})
 			}
