@@ -67,6 +67,9 @@ func run(args []string) int {
 		out = f
 	}
 	log := slog.New(slog.NewTextHandler(out, nil))
+	if err := keys.WipeFreed(); err != nil { // does not return when it begins the program again
+		log.Warn("freed memory", "err", err)
+	}
 	if err := keys.DisableCoreDumps(); err != nil {
 		log.Warn("core dumps", "err", err)
 	}

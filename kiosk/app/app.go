@@ -75,6 +75,7 @@ type App struct {
 	sess      *session.Manager
 	cards     *cardDesk
 	renderer  *paper.Renderer
+	left      chan struct{} // a visit ended, see forgets
 
 	devices []device.Device
 	sources []device.DocumentSource
@@ -169,6 +170,7 @@ func (a *App) open(ctx context.Context) error {
 	w := a.cfg.Waits
 	a.sess = session.New(session.Timing{Idle: config.Seconds(w.Idle), IdleLarge: config.Seconds(w.IdleLarge),
 		Ask: config.Seconds(w.Ask), Cover: config.Seconds(w.Cover)}, first, a.o.Now, a.sessionEvent)
+	a.left = make(chan struct{}, 1)
 	a.renderer = paper.NewRenderer(paper.RendererOptions{Command: a.o.Renderer})
 	a.makeDevices()
 	a.loadGoodCatalogue(ctx)
@@ -239,6 +241,7 @@ func (a *App) start() {
 	}
 	a.wg.Go(func() { a.cards.run(a.ctx) })
 	a.wg.Go(a.minutes)
+	a.wg.Go(func() { forgets(a.ctx, a.left, a.forget) })
 	a.wg.Go(a.nights)
 	a.startEngine()
 }
@@ -292,6 +295,7 @@ func (a *App) sessionEvent(e session.Event) {
 		entry.Event = oplog.IdleAsked
 	case session.Ended:
 		a.cards.forget()
+		a.leave()
 		entry.Event, entry.Fields = oplog.SessionEnd, map[string]string{"how": string(e.Reason)}
 		if e.Reason == session.IdleOut {
 			a.record(oplog.Entry{Event: oplog.IdleWiped, Role: oplog.RoleSystem, Session: e.Session})

@@ -217,16 +217,29 @@ func parseReply(b []byte) (Picture, error) {
 // has 17 million.
 const maxPreview = 20_000_000
 
+// Forget ends the worker, so that nothing of a resident's papers stays in its
+// memory; the next Render starts another.
+func (r *Renderer) Forget() {
+	<-r.turn
+	defer func() { r.turn <- struct{}{} }()
+	r.endWorker()
+}
+
 // Close ends the worker. Later calls of Render fail.
 func (r *Renderer) Close() error {
 	<-r.turn
 	defer func() { r.turn <- struct{}{} }()
 	r.closed = true
+	r.endWorker()
+	return nil
+}
+
+// endWorker needs the token.
+func (r *Renderer) endWorker() {
 	if r.worker != nil {
 		_ = r.worker.end()
 		r.worker = nil
 	}
-	return nil
 }
 
 // worker is one running process.

@@ -2,6 +2,8 @@ package keys
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,4 +39,49 @@ func DisableCoreDumps() error {
 		return fmt.Errorf("switch core dumps off: prctl: %w", err)
 	}
 	return nil
+}
+
+// What WipeFreed sets.
+const (
+	envGo, wipeGo = "GODEBUG", "clobberfree=1"
+	envC, wipeC   = "GLIBC_TUNABLES", "glibc.malloc.perturb=165"
+)
+
+// WipeFreed has memory overwritten when it is freed: by Go's collector (GODEBUG
+// clobberfree) and by the C library's allocator (mallopt(3) M_PERTURB). Both
+// look at the environment only when a program begins, so the program is begun
+// again in the same process, once; programs that it starts inherit both. Call
+// first of all: what was done before is done again.
+func WipeFreed() error {
+	env, changed := wiping(os.Environ())
+	if !changed {
+		return nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("have freed memory overwritten: %w", err)
+	}
+	return fmt.Errorf("have freed memory overwritten: %w", unix.Exec(exe, os.Args, env))
+}
+
+// wiping adds what WipeFreed sets to an environment.
+func wiping(env []string) (out []string, changed bool) {
+	for _, want := range []struct{ name, sep, word string }{{envGo, ",", wipeGo}, {envC, ":", wipeC}} {
+		have := ""
+		out = nil
+		for _, e := range env {
+			name, val, _ := strings.Cut(e, "=")
+			if name == want.name {
+				have = val
+				continue
+			}
+			out = append(out, e)
+		}
+		if !strings.Contains(have, want.word) {
+			changed = true
+			have = strings.TrimPrefix(have+want.sep+want.word, want.sep)
+		}
+		env = append(out, want.name+"="+have)
+	}
+	return env, changed
 }

@@ -3,6 +3,7 @@ package keys
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,4 +62,25 @@ func vmLocked(t *testing.T) string {
 	}
 	t.Fatal("no VmLck")
 	return ""
+}
+
+func TestWiping(t *testing.T) {
+	for _, c := range []struct {
+		env, want []string
+		changed   bool
+	}{
+		{[]string{"A=1"}, []string{"A=1", "GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165"}, true},
+		{[]string{"GODEBUG=gctrace=1", "GLIBC_TUNABLES=x.y=1", "A=1"},
+			[]string{"A=1", "GODEBUG=gctrace=1,clobberfree=1", "GLIBC_TUNABLES=x.y=1:glibc.malloc.perturb=165"}, true},
+		{[]string{"GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165"},
+			[]string{"GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165"}, false},
+	} {
+		got, changed := wiping(c.env)
+		if changed != c.changed || !slices.Equal(got, c.want) {
+			t.Errorf("%q became %q, %t", c.env, got, changed)
+		}
+		if _, again := wiping(got); again {
+			t.Errorf("%q would begin the program again and again", got)
+		}
+	}
 }

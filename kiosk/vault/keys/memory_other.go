@@ -13,3 +13,8 @@ func freePages([]byte) {}
 
 // DisableCoreDumps is known for Linux only; elsewhere errors.ErrUnsupported.
 func DisableCoreDumps() error { return fmt.Errorf("switch core dumps off: %w", errors.ErrUnsupported) }
+
+// WipeFreed is known for Linux only; elsewhere errors.ErrUnsupported.
+func WipeFreed() error {
+	return fmt.Errorf("have freed memory overwritten: %w", errors.ErrUnsupported)
+}
