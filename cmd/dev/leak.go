@@ -39,6 +39,10 @@ func patterns() (out []pattern) {
 	for _, s := range secrets {
 		out = append(out, pattern{s, []byte(s)}, pattern{s + " (UTF-16)", utf16le(s)})
 	}
+	return append(out, patternsGB()...)
+}
+
+func patternsGB() (out []pattern) {
 	for _, s := range secretsGB {
 		b, err := hex.DecodeString(s)
 		if err != nil {

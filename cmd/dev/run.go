@@ -192,6 +192,11 @@ func play(ctx context.Context, o stageOptions, out, which string, large, strict 
 			}
 		}
 	}
+	if o.crash {
+		if err := p.crash(ctx, memory); err != nil {
+			return err
+		}
+	}
 	if err := s.stopKiosk(ctx); err != nil {
 		return err
 	}
@@ -226,6 +231,9 @@ func checkAfter(ctx context.Context, s *stage, out string) error {
 		return err
 	}
 	fmt.Printf("    nothing readable in %d files that the terminal left\n", files)
+	if err := s.checkRandom(); err != nil {
+		return err
+	}
 	n, err := s.checkLog(ctx, out)
 	if err != nil {
 		return err

@@ -49,6 +49,8 @@ type stageOptions struct {
 	autoplay bool
 	// cores looks at the terminal's memory after each visit.
 	cores bool
+	// crash ends the terminal in the middle of a last visit and starts it again.
+	crash bool
 }
 
 // stage is a county, simulated hardware and a terminal, all real programs.
