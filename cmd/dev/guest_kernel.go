@@ -15,6 +15,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -36,30 +37,45 @@ type kernel struct {
 }
 
 // debianKernel brings Debian's kernel into the user's cache folder, once for
-// each version, through apt. Where apt cannot be asked it takes the newest that
-// is there.
+// each version, through apt. Where that fails it takes one that is there.
 func debianKernel(ctx context.Context) (kernel, error) {
+	if runtime.GOARCH != "amd64" {
+		return kernel{}, fmt.Errorf("the guest is an amd64 machine and runs programs that are built here, for %s", runtime.GOARCH)
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return kernel{}, fmt.Errorf("keep a kernel: %w", err)
 	}
 	cache = filepath.Join(cache, "cunban-dev")
-	name, err := kernelName(ctx)
-	if err == nil {
-		dir := filepath.Join(cache, name)
-		if _, err = os.Stat(dir); err != nil {
-			err = fetchKernel(ctx, name, dir)
-		}
-	}
+	dir, err := newestKernel(ctx, cache)
 	if err != nil {
 		have, _ := filepath.Glob(filepath.Join(cache, "linux-image-*"))
 		if len(have) == 0 {
 			return kernel{}, err
 		}
 		fmt.Printf("no newer kernel: %v\n", err)
-		name = filepath.Base(slices.Max(have))
+		dir = slices.Max(have)
 	}
-	return openKernel(filepath.Join(cache, name))
+	return openKernel(dir)
+}
+
+// newestKernel is the folder of the kernel that apt names, fetched when it is
+// not there.
+func newestKernel(ctx context.Context, cache string) (dir string, err error) {
+	name, err := kernelName(ctx)
+	if err != nil { // perhaps there are no lists yet
+		if err = apt(ctx, "update"); err == nil {
+			name, err = kernelName(ctx)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(cache, name)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	return dir, fetchKernel(ctx, name, dir)
 }
 
 var reKernelDep = regexp.MustCompile(`(?m)^Depends: (linux-image-[^ ,]+)`)

@@ -115,23 +115,28 @@ func (r plugReport) String() string {
 }
 
 // newPlugRig brings a kernel, builds the vault's test program for the guest and
-// takes a seed: CUNBAN_PLUG_SEED or a random one.
+// takes a seed: CUNBAN_PLUG_SEED or a random one. What it needs lies in dir,
+// until sweep.
 func newPlugRig(ctx context.Context, root string) (*plugRig, error) {
-	p := &plugRig{seed: plugSeed(), dir: filepath.Join(root, ".run", "plug")}
+	p := &plugRig{seed: plugSeed()}
 	if s := os.Getenv("CUNBAN_PLUG_SEED"); s != "" {
 		var err error
 		if p.seed, err = strconv.ParseUint(s, 10, 64); err != nil {
 			return nil, fmt.Errorf("CUNBAN_PLUG_SEED: %w", err)
 		}
 	}
-	if err := errors.Join(os.RemoveAll(p.dir), os.MkdirAll(p.dir, 0o700)); err != nil {
-		return nil, fmt.Errorf("make a folder for guests: %w", err)
-	}
 	var err error
 	if p.kernel, err = debianKernel(ctx); err != nil {
 		return nil, fmt.Errorf("bring a kernel for the guest: %w", err)
 	}
-	program := filepath.Join(root, ".run", "bin", "vault.test")
+	run := filepath.Join(root, ".run")
+	if err := os.MkdirAll(run, 0o700); err != nil {
+		return nil, fmt.Errorf("make a folder for guests: %w", err)
+	}
+	if p.dir, err = os.MkdirTemp(run, "plug-"); err != nil {
+		return nil, fmt.Errorf("make a folder for guests: %w", err)
+	}
+	program := filepath.Join(p.dir, "vault.test")
 	if err := show(ctx, root, []string{"CGO_ENABLED=1"}, "go", "test", "-c", "-o", program, "-tags", "netgo,osusergo,sqlite_omit_load_extension",
 		"-ldflags", "-s -w -linkmode external -extldflags -static", "./kiosk/vault"); err != nil {
 		return nil, fmt.Errorf("build the guest's program: %w", err)
@@ -141,6 +146,15 @@ func newPlugRig(ctx context.Context, root string) (*plugRig, error) {
 	}
 	fmt.Printf("plug: %s, seed %d\n", p.kernel.Name, p.seed)
 	return p, nil
+}
+
+// sweep removes what the rig left, when all went well: else it is needed to
+// look again.
+func (p *plugRig) sweep() error {
+	if err := os.RemoveAll(p.dir); err != nil {
+		return fmt.Errorf("sweep after guests: %w", err)
+	}
+	return nil
 }
 
 func plugSeed() uint64 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -297,5 +298,41 @@ func TestPlugAims(t *testing.T) {
 	}
 	if len(seen) != len(plugWhens) {
 		t.Errorf("aimed only at %v", seen)
+	}
+}
+
+// TestPlugListens: what a boot said, and what follows.
+func TestPlugListens(t *testing.T) {
+	for name, c := range map[string]struct {
+		said      string
+		told      int
+		look      bool // it ends by itself
+		cut       bool
+		late      bool
+		lost, now int
+		wrong     string
+	}{
+		"cut while it works":     {"opening\nchecked 2\r\ntold case x saved\ntold case y", 2, false, true, false, 0, 1, ""},
+		"cut while it opens":     {"opening\n", 2, false, true, false, 0, 0, ""},
+		"looks":                  {"opening\nchecked 2\nPASS\n", 2, true, false, false, 0, 0, ""},
+		"lost":                   {"opening\nlost case x saved: gone\nchecked 2\n", 2, true, false, false, 1, 0, ""},
+		"fails and ends":         {"opening\nchecked 2\n--- FAIL\n", 2, false, false, false, 0, 0, "ended by itself"},
+		"forgets what was told":  {"opening\nchecked 1\n", 2, false, true, false, 0, 0, "1 of 2 promises"},
+		"looks and does not end": {"opening\n", 2, true, true, true, 0, 0, "nothing came of it"},
+		"does not look":          {"opening\n", 2, true, false, false, 0, 0, "0 of 2 promises"},
+	} {
+		b := plugBoot{disk: testDisk(t, 1), told: make([]string, c.told), cut: !c.look}
+		if c.cut {
+			b.disk.cut()
+		}
+		run := &guestRun{out: bufio.NewReader(strings.NewReader(c.said)), dir: t.TempDir()}
+		b.listen(run)
+		err := b.judge(run, c.late)
+		if len(b.lost) != c.lost || len(b.new) != c.now {
+			t.Errorf("%s: lost %q, new %q", name, b.lost, b.new)
+		}
+		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -39,7 +39,10 @@ func provePlug(ctx context.Context, e proofStage) ([]promise, error) {
 		said = append(said, c.name)
 	}
 	row.Control = strings.Join(said, "; ")
-	return []promise{row}, nil
+	if row.Met {
+		err = p.sweep()
+	}
+	return []promise{row}, err
 }
 
 // testPlug is the check of `dev test`: a few cuts, and the control that costs
@@ -61,7 +64,10 @@ func testPlug(ctx context.Context, root string) error {
 	if err == nil && !lost {
 		err = errors.New("the control lost nothing: this proves nothing")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return p.sweep()
 }
 
 // plugControl is a way to do it that must lose.
