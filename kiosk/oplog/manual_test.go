@@ -287,6 +287,51 @@ func TestScriptRefusesLogs(t *testing.T) {
 	}
 }
 
+// The example that comes with the manual verifies for ever, by every way, and
+// its checkpoint is the one that the manual shows.
+func TestManualExample(t *testing.T) {
+	openssl(t)
+	read := func(name string) []byte {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join(manualDir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	key := func(name string) []*seal.PublicKey {
+		t.Helper()
+		k, err := seal.ParsePublicKey(read(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []*seal.PublicKey{k}
+	}
+	r, err := ParseReceipt(string(read("example-receipt.txt")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Verify(Keys{Terminal: key("example-terminal.pem"), County: key("example-county.pem")})
+	if err != nil || p.Case != "a547a537-7c55-cbc8-053b-1ea1b2c63ccc" || p.Index != 777 || p.Size != 1000 || p.County != CountySigned {
+		t.Errorf("%+v, %v", p, err)
+	}
+	out, code := script(t, nil, receiptScript, "-k", filepath.Join(manualDir, "example-terminal.pem"), "-c", filepath.Join(manualDir, "example-county.pem"),
+		filepath.Join(manualDir, "example-receipt.txt"))
+	if code != scriptOK || !strings.Contains(out, p.Case) {
+		t.Errorf("the script: exit %d\n%s", code, out)
+	}
+	note, err := r.Note()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := string(read("appendix-verify.md"))
+	for line := range strings.Lines(string(note)) {
+		if line != "\n" && !strings.Contains(shown, "    "+line) {
+			t.Errorf("the manual does not show %q", line)
+		}
+	}
+}
+
 // The phrases of the script, of the manual and of this package are the same.
 func TestManualPhrases(t *testing.T) {
 	for path, marks := range map[string][2]string{receiptScript: {"<<'PHRASES'\n", "\nPHRASES\n"}, manualDir + "/appendix-verify.md": {"```text\n", "\n```\n"}} {
