@@ -3,6 +3,8 @@ package keys
 import (
 	"os"
 	"os/exec"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -83,4 +85,55 @@ func TestWiping(t *testing.T) {
 			t.Errorf("%q would begin the program again and again", got)
 		}
 	}
+}
+
+// envFreed makes the test binary a program that frees a text and looks for it:
+// "wiped" calls WipeFreed first, "plain" does not.
+const envFreed = "CUNBAN_FREED"
+
+// TestWipeFreed begins a program that overwrites what it frees and finds nothing
+// of a text that nobody holds any more; the control does not and finds it.
+func TestWipeFreed(t *testing.T) {
+	if mode := os.Getenv(envFreed); mode != "" {
+		if mode == "wiped" {
+			if err := WipeFreed(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Log("left:", leftInMemory(t))
+		return
+	}
+	for mode, want := range map[string]string{"wiped": "left: false", "plain": "left: true"} {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestWipeFreed$", "-test.v")
+		cmd.Env = append(os.Environ(), envFreed+"="+mode)
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v\n%s\nwant %q", mode, err, out, want)
+		}
+	}
+}
+
+// leftInMemory frees a text and reads the place where it was.
+func leftInMemory(t *testing.T) bool {
+	t.Helper()
+	mark := strings.Repeat("resident's answer ", 10)
+	places := make([]uintptr, 0, 64)
+	for range cap(places) { // several: one may be lying in a span in use
+		b := append([]byte(nil), mark...)
+		places = append(places, uintptr(reflect.ValueOf(b).Pointer()))
+	}
+	runtime.GC()
+	runtime.GC()
+	mem, err := os.Open("/proc/self/mem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = mem.Close() }()
+	found := make([]byte, len(mark))
+	for _, at := range places {
+		if _, err := mem.ReadAt(found, int64(at)); err == nil && string(found) == mark {
+			return true
+		}
+	}
+	return false
 }
