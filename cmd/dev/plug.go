@@ -29,7 +29,7 @@ import (
 
 // Words at the front of the guest's lines; see kiosk/vault/guest_test.go.
 const (
-	saysOpening = "opening"
+	saysAt      = "at "
 	saysTold    = "told "
 	saysLost    = "lost "
 	saysChecked = "checked "
@@ -75,17 +75,26 @@ export %s
 `
 
 // plugWhen is from where on the writes and flushes are counted to the cut, and
-// up to how many there are.
+// up to how many there are. Its name is what the guest says then.
 type plugWhen struct {
 	name  string
 	share int // of the cuts
 	most  int
 }
 
+// Moments that the guest does not name.
+const (
+	atPower   = "power on"          // the journal is replayed then
+	atPromise = "the first promise" // it works then
+)
+
 var plugWhens = []plugWhen{
-	{"power on", 2, 60},            // while the journal is replayed
-	{"opening", 3, 120},            // while the vault is made or opened
-	{"the first promise", 11, 400}, // while it works
+	{atPower, 2, 60},
+	{"opening", 3, 120}, // the vault is made, or opened
+	{atPromise, 9, 400},
+	{"rekey", 3, 80},
+	{"retain", 2, 40},
+	{"prune", 2, 80},
 }
 
 // plugRig is everything that cuts need and that does not change.
@@ -167,34 +176,39 @@ func plugSeed() uint64 {
 // that it could not be tried.
 func (p *plugRig) pull(ctx context.Context, cuts int) (rep plugReport, err error) {
 	began := time.Now()
-	defer func() { rep.took = time.Since(began) }()
-	for rep.cuts < cuts && len(rep.lost) == 0 {
-		disk, err := p.emptyDisk(ctx)
-		if err != nil {
-			return rep, err
-		}
-		var told []string
-		for left := min(plugGeneration, cuts-rep.cuts); left >= 0 && len(rep.lost) == 0; left-- {
-			rng := rand.New(rand.NewPCG(p.seed, uint64(rep.cuts)))
-			b := plugBoot{rig: p, disk: disk, rng: rng, told: told, cut: left > 0}
-			if err := b.run(ctx); err != nil {
-				return rep, fmt.Errorf("cut %d (files in %s): %w", rep.cuts, p.dir, err)
-			}
-			told = append(told, b.new...)
-			rep.promises += b.checked
-			rep.lost = append(rep.lost, b.lost...)
-			if !b.cut {
-				fmt.Printf("plug: last look: %s\n", b.String())
-				break
-			}
-			rep.cuts++
-			var o outcome
-			disk, o = disk.reboot(rng)
-			rep.unsafe.whole, rep.unsafe.torn, rep.unsafe.gone = rep.unsafe.whole+o.whole, rep.unsafe.torn+o.torn, rep.unsafe.gone+o.gone
-			fmt.Printf("plug: cut %d: %s, %v\n", rep.cuts, b.String(), o)
-		}
+	for err == nil && rep.cuts < cuts && len(rep.lost) == 0 {
+		err = p.wearOut(ctx, min(plugGeneration, cuts-rep.cuts), &rep)
 	}
-	return rep, nil
+	rep.took = time.Since(began)
+	return rep, err
+}
+
+// wearOut cuts the power of one disk so often, and looks once more.
+func (p *plugRig) wearOut(ctx context.Context, cuts int, rep *plugReport) error {
+	disk, err := p.emptyDisk(ctx)
+	if err != nil {
+		return err
+	}
+	var told []string
+	for left := cuts; left >= 0 && len(rep.lost) == 0; left-- {
+		b := plugBoot{rig: p, disk: disk, rng: rand.New(rand.NewPCG(p.seed, uint64(rep.cuts))), told: told, cut: left > 0}
+		if err := b.run(ctx); err != nil {
+			return fmt.Errorf("after %d cuts (files in %s): %w", rep.cuts, p.dir, err)
+		}
+		told = append(told, b.new...)
+		rep.promises += b.checked
+		rep.lost = append(rep.lost, b.lost...)
+		if !b.cut {
+			fmt.Printf("plug: last look: %v\n", &b)
+			break
+		}
+		rep.cuts++
+		var o outcome
+		disk, o = disk.reboot(b.rng)
+		rep.unsafe = outcome{rep.unsafe.whole + o.whole, rep.unsafe.torn + o.torn, rep.unsafe.gone + o.gone}
+		fmt.Printf("plug: cut %d: %v, %v\n", rep.cuts, &b, o)
+	}
+	return nil
 }
 
 // emptyDisk is a new disk with a file system made as Debian makes one.
@@ -224,8 +238,9 @@ type plugBoot struct {
 	cut  bool     // false: it looks, and ends by itself
 
 	when    plugWhen
-	after   int      // writes and flushes
-	deep    int      // writes that are unsafe then
+	after   int // writes and flushes
+	deep    int // writes that are unsafe then
+	armed   bool
 	new     []string // told now
 	lost    []string
 	checked int // promises, 0 when it did not get so far
@@ -313,12 +328,13 @@ func (b *plugBoot) aim() {
 	if b.rng.IntN(2) == 0 {
 		b.deep = 2 + b.rng.IntN(plugDeep)
 	}
-	b.arm("power on")
+	b.arm(atPower)
 }
 
-// arm sets the moment when it is counted from now.
+// arm sets the moment when it is counted from now, the first time.
 func (b *plugBoot) arm(now string) {
-	if b.cut && b.when.name == now {
+	if b.cut && b.when.name == now && !b.armed {
+		b.armed = true
 		b.disk.cutAfter(b.after, b.deep)
 	}
 }
@@ -331,11 +347,11 @@ func (b *plugBoot) listen(run *guestRun) {
 			return
 		}
 		b.said = append(b.said, line)
-		if line == saysOpening {
-			b.arm("opening")
+		if what, ok := strings.CutPrefix(line, saysAt); ok {
+			b.arm(what)
 		} else if what, ok := strings.CutPrefix(line, saysTold); ok {
 			if b.new = append(b.new, what); len(b.new) == 1 {
-				b.arm("the first promise")
+				b.arm(atPromise)
 			}
 		} else if what, ok := strings.CutPrefix(line, saysLost); ok {
 			b.lost = append(b.lost, what)

@@ -288,7 +288,7 @@ func TestPlugAims(t *testing.T) {
 		b := plugBoot{disk: testDisk(t, 1), rng: rand.New(rand.NewPCG(seed, 1)), cut: true}
 		b.aim()
 		seen[b.when.name]++
-		if armed := b.disk.cutAt > 0; armed != (b.when.name == "power on") || b.after < 1 || b.after > b.when.most {
+		if armed := b.disk.cutAt > 0; armed != (b.when.name == atPower) || b.after < 1 || b.after > b.when.most {
 			t.Fatalf("%d after %s, armed: %t", b.after, b.when.name, armed)
 		}
 		b.arm(b.when.name)
@@ -312,14 +312,14 @@ func TestPlugListens(t *testing.T) {
 		lost, now int
 		wrong     string
 	}{
-		"cut while it works":     {"opening\nchecked 2\r\ntold case x saved\ntold case y", 2, false, true, false, 0, 1, ""},
-		"cut while it opens":     {"opening\n", 2, false, true, false, 0, 0, ""},
-		"looks":                  {"opening\nchecked 2\nPASS\n", 2, true, false, false, 0, 0, ""},
-		"lost":                   {"opening\nlost case x saved: gone\nchecked 2\n", 2, true, false, false, 1, 0, ""},
-		"fails and ends":         {"opening\nchecked 2\n--- FAIL\n", 2, false, false, false, 0, 0, "ended by itself"},
-		"forgets what was told":  {"opening\nchecked 1\n", 2, false, true, false, 0, 0, "1 of 2 promises"},
-		"looks and does not end": {"opening\n", 2, true, true, true, 0, 0, "nothing came of it"},
-		"does not look":          {"opening\n", 2, true, false, false, 0, 0, "0 of 2 promises"},
+		"cut while it works":     {"at opening\nchecked 2\r\ntold case x saved\ntold case y", 2, false, true, false, 0, 1, ""},
+		"cut while it opens":     {"at opening\n", 2, false, true, false, 0, 0, ""},
+		"looks":                  {"at opening\nchecked 2\nPASS\n", 2, true, false, false, 0, 0, ""},
+		"lost":                   {"at opening\nlost case x saved: gone\nchecked 2\n", 2, true, false, false, 1, 0, ""},
+		"fails and ends":         {"at opening\nchecked 2\n--- FAIL\n", 2, false, false, false, 0, 0, "ended by itself"},
+		"forgets what was told":  {"at opening\nchecked 1\n", 2, false, true, false, 0, 0, "1 of 2 promises"},
+		"looks and does not end": {"at opening\n", 2, true, true, true, 0, 0, "nothing came of it"},
+		"does not look":          {"at opening\n", 2, true, false, false, 0, 0, "0 of 2 promises"},
 	} {
 		b := plugBoot{disk: testDisk(t, 1), told: make([]string, c.told), cut: !c.look}
 		if c.cut {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -85,7 +87,10 @@ var plugControls = []plugControl{
 // control tells whether something was lost, as it must be.
 func (p *plugRig) control(ctx context.Context, c plugControl) (lost bool, err error) {
 	worse := *p
-	worse.sync, worse.lies = c.sync, c.lies
+	worse.dir, worse.sync, worse.lies = filepath.Join(p.dir, "control"), c.sync, c.lies
+	if err := os.MkdirAll(worse.dir, 0o700); err != nil {
+		return false, fmt.Errorf("make a folder for guests: %w", err)
+	}
 	fmt.Printf("plug: control: %s\n", c.name)
 	rep, err := worse.pull(ctx, plugControlCuts)
 	if err != nil {
