@@ -62,17 +62,24 @@ digests() {
 mkdir "$tmp/in"
 
 # 1. The frame: head, known lines, totals, and the digest of it all.
-[ "$(head -n 1 "$log")" = "cunban operation log export 1" ] || end 5 "这不是村办导出的操作日志。"
+version=$(sed -n '1s/^cunban operation log export \([12]\)$/\1/p' "$log")
+[ -n "$version" ] || end 5 "这不是村办导出的操作日志。"
 [ "$(tail -n 1 "$log")" = "sm3 $(sed '$d' "$log" | openssl dgst -sm3 -r | cut -c1-64)" ] || bad "文件的摘要不对，文件被截断或改过"
-head=$(sed -n '2,7p' "$log" | cut -d' ' -f1 | tr '\n' ' ')
-[ "$head" = "origin software made first left  " ] || end 5 "这不是村办导出的操作日志。"
+head=$(sed -n '2,6p' "$log" | cut -d' ' -f1 | tr '\n' ' ')
+[ "$head" = "origin software made first left " ] || end 5 "这不是村办导出的操作日志。"
+# Version 2 has the seeds of the MAC keys next, made out to the county.
+sed -n '7,/^$/p' "$log" | sed '$d' >"$tmp/seeds"
+seeds=$(wc -l <"$tmp/seeds")
+if [ "$version" = 1 ] && [ "$seeds" -gt 0 ] || grep -qv '^seed [0-9][0-9]* [0-9a-f]* [A-Za-z0-9+/]*=\{0,2\}$' "$tmp/seeds"; then
+	end 5 "这不是村办导出的操作日志。"
+fi
 origin=$(sed -n '2s/^origin //p' "$log")
 first=$(sed -n '5s/^first //p' "$log")
 left=$(sed -n '6s/^left //p' "$log")
 case $origin in '' | cunban/county | *[!a-z0-9/-]*) end 5 "这不是村办导出的操作日志。" ;; esac
 case $first in '' | *[!0-9]*) end 5 "这不是村办导出的操作日志。" ;; esac
-sed '1,7d' "$log" >"$tmp/body"
-if grep -qv -e '^R [0-9a-f]\{64\} {.*}$' -e '^N' -e '^E [0-9]*$' -e '^total ' -e '^sm3 ' "$tmp/body"; then
+sed "1,$((7 + seeds))d" "$log" >"$tmp/body"
+if grep -qv -e '^R [0-9a-f]\{64\} {.*}$' -e '^N$' -e '^N .' -e '^E [0-9]*$' -e '^total ' -e '^sm3 ' "$tmp/body"; then
 	end 5 "这不是村办导出的操作日志。"
 fi
 
@@ -94,6 +101,15 @@ cut -c1-64 "$tmp/records" | awk -v n="$first" '{ print n++, $0 }' | cmp -s - "$t
 	n=$(cut -c1-64 "$tmp/records" | awk -v n="$first" '{ print n++, $0 }' | diff - "$tmp/leaves" | sed -n 's/^< \([0-9]*\) .*/\1/p' | head -n 1)
 	bad "第 $n 号记录的内容被改过"
 }
+
+# Each seed is the one that its record tells of: SM3 of the envelope.
+if [ "$version" != 1 ]; then
+	sed -n 's/.*"event":"log.seed","fields":{"envelope":"\([0-9a-f]*\)".*,"seq":\([0-9]*\)[,}].*/\2 \1/p' "$tmp/records" >"$tmp/told"
+	while read -r n digest; do
+		[ "$(sed -n "s/^seed $n [0-9a-f]* //p" "$tmp/seeds" | openssl base64 -d -A | openssl dgst -sm3 -r | cut -c1-64)" = "$digest" ] ||
+			bad "第 $n 号记录说到的密钥信封不见了或被换过"
+	done <"$tmp/told"
+fi
 
 # 3. The tree: level 0 are the leaves; a node is SM3(01 ‖ left ‖ right). Of what
 # was pruned only the roots of its perfect subtrees are left, one for each bit

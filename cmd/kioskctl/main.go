@@ -6,7 +6,7 @@
 //	kioskctl queue   [--config FILE] [--json]
 //	kioskctl devices [--config FILE] [--json]
 //	kioskctl log verify [--config FILE] [--json]
-//	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--json]
+//	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--seal-key PEM] [--json]
 //	kioskctl log export [--config FILE] [--out FILE] [--json]   FILE must not be there
 //	kioskctl log query [--from TIME] [--to TIME] [--case NUMBER] [--account NUMBER] [--service ID] [--device KIND]
 //	         [--event ID] [--outcome OUTCOME] [--role ROLE] [--limit N] [--file EXPORT] [--json | --csv]

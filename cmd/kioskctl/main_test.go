@@ -77,6 +77,13 @@ func fill(dir, key string) (err error) {
 	if err := v.Put(ctx, sync.KeySeal, county.Public().PEM()); err != nil {
 		return err
 	}
+	pem, err := county.PEM()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(key+".county-seal.pem", pem, 0o600); err != nil {
+		return err
+	}
 	if _, err := v.Record(ctx, oplog.Entry{Event: oplog.TerminalStart, Role: oplog.RoleSystem}); err != nil {
 		return err
 	}

@@ -80,16 +80,17 @@ func (c *command) devices(raw json.RawMessage) int {
 // logVerify checks a live log through its owner, or an exported one with
 // nothing but public keys.
 func (c *command) logVerify(args []string) int {
-	var file, key, county string
+	var file, key, county, sealKey string
 	if code := c.flags("log verify", args, func(fs *flag.FlagSet) {
 		fs.StringVar(&file, "file", "", "an exported log instead of the live one")
 		fs.StringVar(&key, "key", "", "the terminal's public log key, PEM (with --file)")
 		fs.StringVar(&county, "county", "", "the county's public key, PEM (with --file)")
+		fs.StringVar(&sealKey, "seal-key", "", "the county's private seal key, PEM: at the county, to check the MACs too (with --file)")
 	}); code != exitOK {
 		return code
 	}
 	if file != "" {
-		return c.verifyFile(file, key, county)
+		return c.verifyFile(file, key, county, sealKey)
 	}
 	if code := c.load(); code != exitOK {
 		return code
@@ -118,8 +119,20 @@ func (c *command) logVerify(args []string) int {
 	return exitOK
 }
 
-func (c *command) verifyFile(file, key, county string) int {
+func (c *command) verifyFile(file, key, county, sealKey string) int {
 	var k oplog.Keys
+	if sealKey != "" {
+		b, err := os.ReadFile(sealKey)
+		if err != nil {
+			return c.fail(err)
+		}
+		private, err := seal.ParsePrivateKey(b)
+		clear(b)
+		if err != nil {
+			return c.fail(fmt.Errorf("%s: %w", sealKey, err))
+		}
+		k.Seal = []*seal.PrivateKey{private}
+	}
 	for _, f := range []struct {
 		path string
 		to   *[]*seal.PublicKey
@@ -159,6 +172,12 @@ func (c *command) verifyFile(file, key, county string) int {
 		got.Words = fmt.Sprintf("日志完整，%d 条记录都对得上，%d 个检查点的签名都对。", r.Records, r.Checkpoints)
 		if r.Countersigned >= 0 {
 			got.Words += fmt.Sprintf("县里已会签到第 %d 条。", r.Countersigned)
+		}
+		if r.First > 0 {
+			got.Words += fmt.Sprintf("第 %d 条以前的记录已到期删去，县里会签过。", r.First)
+		}
+		if sealKey != "" {
+			got.Words += fmt.Sprintf("其中 %d 条的校验码也核对了。", r.MACs)
 		}
 	}
 	if c.json {

@@ -18,12 +18,13 @@ import (
 
 // The export is UTF-8 text in lines that end with \n:
 //
-//	cunban operation log export 1
+//	cunban operation log export 2
 //	origin cunban/<terminal>
 //	software <version>
 //	made <RFC 3339 UTC, seconds>
 //	first <number of the first record>
 //	left <hashes before it, hex, joined by commas; - for none>
+//	seed <record> <key> <envelope, base64>            any number of these
 //	(empty line)
 //	R <leaf hash, hex> <record, one line of JSON>     any number of R …
 //	N <line of a checkpoint note>                     … and of notes: N lines
@@ -36,9 +37,11 @@ import (
 // SM3 of a zero byte and the JSON; the N lines without their first two
 // characters are the signed note; its text is what is above the empty line;
 // its signature is what follows the first four bytes of the base64 on the line
-// "— cunban/<terminal> …", an SM2 signature of the text.
+// "— cunban/<terminal> …", an SM2 signature of the text. A pruned log begins
+// with the countersigned note of what is not there any more. The seeds of the
+// MACs (see Seed) are of use to the county only. Version 1 had none.
 const (
-	exportMagic = "cunban operation log export 1"
+	exportMagic = "cunban operation log export "
 	emptyLeft   = "-"
 	maxLine     = 2*HashSize + 4 + MaxRecord
 )
@@ -53,7 +56,12 @@ type ExportHeader struct {
 	Software string    // program version
 	Made     time.Time // UTC, seconds
 	Left     *Tree     // state before the first record, nil = whole log
+	Seeds    []Seed    // of the MACs, in order
+	Version  int       // of the form; 0 writes the newest
 }
+
+// exportVersion is the newest version of the form.
+const exportVersion = 2
 
 // First is the number of the first record.
 func (h ExportHeader) First() int64 {
@@ -88,10 +96,20 @@ func NewExportWriter(w io.Writer, h ExportHeader) (*ExportWriter, error) {
 			return nil, fmt.Errorf("export log: %w: origin %q, software %q", ErrExport, h.Origin, h.Software)
 		}
 	}
+	if h.Version == 0 {
+		h.Version = exportVersion
+	}
+	if h.Version < 1 || h.Version > exportVersion || len(h.Seeds) > 0 && h.Version == 1 || len(h.Seeds) > maxSeeds {
+		return nil, fmt.Errorf("export log: %w: version %d with %d seeds", ErrExport, h.Version, len(h.Seeds))
+	}
 	x := &ExportWriter{sum: seal.NewHash(), size: h.First()}
 	x.w = bufio.NewWriter(io.MultiWriter(w, x.sum))
-	x.print("%s\norigin %s\nsoftware %s\nmade %s\nfirst %d\nleft %s\n\n",
-		exportMagic, h.Origin, h.Software, h.Made.UTC().Format(time.RFC3339), h.First(), left)
+	x.print("%s%d\norigin %s\nsoftware %s\nmade %s\nfirst %d\nleft %s\n",
+		exportMagic, h.Version, h.Origin, h.Software, h.Made.UTC().Format(time.RFC3339), h.First(), left)
+	for _, s := range h.Seeds {
+		x.print("%s\n", s.line())
+	}
+	x.print("\n")
 	return x, x.err
 }
 
@@ -177,8 +195,16 @@ type ExportReader struct {
 // NewExportReader reads the head. Errors: ErrExport.
 func NewExportReader(r io.Reader) (*ExportReader, error) {
 	x := &ExportReader{r: bufio.NewReaderSize(r, maxLine), sum: seal.NewHash()}
-	if s, err := x.line(); err != nil || string(s) != exportMagic {
-		return nil, fmt.Errorf("%w: it does not begin with %q", ErrExport, exportMagic)
+	version := 0
+	if s, err := x.line(); err == nil {
+		for v := 1; v <= exportVersion; v++ {
+			if string(s) == exportMagic+strconv.Itoa(v) {
+				version = v
+			}
+		}
+	}
+	if version == 0 {
+		return nil, fmt.Errorf("%w: it does not begin with %q and a version up to %d", ErrExport, exportMagic, exportVersion)
 	}
 	var v [5]string
 	for i, name := range []string{"origin ", "software ", "made ", "first ", "left "} {
@@ -192,15 +218,34 @@ func NewExportReader(r io.Reader) (*ExportReader, error) {
 		}
 		v[i] = rest
 	}
-	if s, err := x.line(); err != nil || len(s) != 0 {
-		return nil, fmt.Errorf("%w: no empty line after the head", ErrExport)
+	seeds, err := x.seeds(version)
+	if err != nil {
+		return nil, err
 	}
 	made, err := time.Parse(time.RFC3339, v[2])
 	if err != nil || !strings.HasPrefix(v[0], originPrefix) {
 		return nil, fmt.Errorf("%w: origin or time", ErrExport)
 	}
-	x.h = ExportHeader{Origin: v[0], Software: v[1], Made: made.UTC()}
+	x.h = ExportHeader{Origin: v[0], Software: v[1], Made: made.UTC(), Seeds: seeds, Version: version}
 	return x, x.left(v[3], v[4])
+}
+
+// seeds reads what stands before the empty line.
+func (x *ExportReader) seeds(version int) (seeds []Seed, err error) {
+	for {
+		s, err := x.line()
+		if err == nil && len(s) == 0 {
+			return seeds, nil
+		}
+		seed, ok := Seed{}, false
+		if err == nil && version > 1 && len(seeds) < maxSeeds {
+			seed, ok = parseSeed(string(s))
+		}
+		if !ok || len(seeds) > 0 && seed.First <= seeds[len(seeds)-1].First {
+			return nil, fmt.Errorf("%w: no empty line after the head", ErrExport)
+		}
+		seeds = append(seeds, seed)
+	}
 }
 
 // left reads the state before the first record.
@@ -348,6 +393,7 @@ type Report struct {
 	Records       int64 // verified
 	Checkpoints   int
 	Countersigned int64     // largest countersigned size, -1 = none
+	MACs          int64     // records whose MAC was checked too, with the county's private key
 	From, To      time.Time // wall clock of first and last record
 }
 
@@ -360,6 +406,11 @@ func VerifyExport(r io.Reader, k Keys) (Report, error) {
 		return Report{}, fmt.Errorf("verify export: %w", err)
 	}
 	h := x.Header()
+	if len(k.Seal) > 0 && k.Seeds == nil {
+		if k.Seeds, err = OpenSeeds(h.Origin, h.Seeds, k.Seal...); err != nil {
+			return Report{}, fmt.Errorf("verify export: %w", err)
+		}
+	}
 	v, err := NewVerifier(VerifyOptions{Keys: k, Origin: "", Start: h.Left, Covered: true})
 	if err != nil {
 		return Report{}, fmt.Errorf("verify export: %w", err)
@@ -378,7 +429,10 @@ func VerifyExport(r io.Reader, k Keys) (Report, error) {
 		if it.Note != nil {
 			_, err = v.Checkpoint(it.Note)
 		} else {
-			_, err = v.Record(it.Record, it.Leaf)
+			var r Record
+			if r, err = v.Record(it.Record, it.Leaf); err == nil && h.Version > 1 {
+				err = CheckSeed(r, h.Seeds)
+			}
 		}
 		if err != nil {
 			return Report{}, fmt.Errorf("verify export: %w", err)
@@ -405,6 +459,6 @@ func (v *Verifier) Report() Report {
 	size := v.tree.Size()
 	return Report{
 		Origin: v.last.Origin, First: v.first, Size: size, Root: v.tree.Root(), Records: size - v.first,
-		Checkpoints: v.notes, Countersigned: v.counter, From: v.from, To: v.to,
+		Checkpoints: v.notes, Countersigned: v.counter, MACs: v.macs, From: v.from, To: v.to,
 	}
 }

@@ -79,6 +79,7 @@ type sample struct {
 	terminal, county *seal.PrivateKey
 	origin           string
 	seed             seal.Key
+	seeds            []Seed
 	lines            [][]byte
 	notes            map[int64][]byte // size → note
 	trees            []*Tree          // state before each record, and at the end
@@ -101,6 +102,11 @@ func newSample(tb testing.TB, n int, sizes ...int64) *sample {
 		tb.Fatal(err)
 	}
 	s.seed = seed
+	env, err := s.county.Public().Envelop(rand.Reader, seed, SeedAAD(s.origin, 0))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.seeds = []Seed{{First: 0, KeyID: s.county.Public().ID(), Envelope: env}}
 	chain, tree := NewChain(seed), &Tree{}
 	for i := range int64(n) + 1 {
 		s.trees = append(s.trees, tree.Clone())
@@ -143,7 +149,7 @@ func newSample(tb testing.TB, n int, sizes ...int64) *sample {
 func (s *sample) export(tb testing.TB, first int64) []byte {
 	tb.Helper()
 	var b bytes.Buffer
-	x, err := NewExportWriter(&b, ExportHeader{Origin: s.origin, Software: "1.0", Made: bootTime, Left: s.trees[first]})
+	x, err := NewExportWriter(&b, ExportHeader{Origin: s.origin, Software: "1.0", Made: bootTime, Left: s.trees[first], Seeds: s.seeds})
 	if err != nil {
 		tb.Fatal(err)
 	}

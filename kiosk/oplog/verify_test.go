@@ -466,7 +466,7 @@ func FuzzExport(f *testing.F) {
 	s := newSample(f, 5, 3, 5)
 	f.Add(s.export(f, 0))
 	f.Add(s.export(f, 3))
-	f.Add([]byte(exportMagic + "\n"))
+	f.Add([]byte(exportMagic + "1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		x, err := NewExportReader(bytes.NewReader(text))
 		if err != nil {

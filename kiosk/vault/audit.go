@@ -139,6 +139,17 @@ func (v *Vault) LogExport(ctx context.Context, w io.Writer) error {
 	return err
 }
 
+// seedsBefore are the seeds of the MAC chains of a log of a size.
+func seedsBefore(ctx context.Context, db *sql.DB, size int64) (out []oplog.Seed, err error) {
+	all, err := readSeeds(ctx, db)
+	for _, s := range all {
+		if s.first < size {
+			out = append(out, oplog.Seed{First: s.first, KeyID: s.keyID, Envelope: s.envelope})
+		}
+	}
+	return out, err
+}
+
 // export is LogExport's reading part: nobody prunes meanwhile. A pruned log
 // begins with the countersigned note of what was pruned.
 func (v *Vault) export(ctx context.Context, db *sql.DB, w io.Writer, size int64) (first int64, err error) {
@@ -152,7 +163,11 @@ func (v *Vault) export(ctx context.Context, db *sql.DB, w io.Writer, size int64)
 	if err != nil {
 		return first, err
 	}
-	x, err := oplog.NewExportWriter(w, oplog.ExportHeader{Origin: v.origin, Software: v.o.Version, Made: v.o.Now(), Left: start})
+	seeds, err := seedsBefore(ctx, db, size)
+	if err != nil {
+		return first, err
+	}
+	x, err := oplog.NewExportWriter(w, oplog.ExportHeader{Origin: v.origin, Software: v.o.Version, Made: v.o.Now(), Left: start, Seeds: seeds})
 	if err != nil {
 		return first, err
 	}

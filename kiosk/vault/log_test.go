@@ -291,6 +291,13 @@ func TestMACChain(t *testing.T) {
 	if int64(n) <= first+1 {
 		t.Fatalf("%d records, the chain begins at %d", n, first)
 	}
+	// Another envelope in its place would be another chain: the log tells which.
+	b.verify()
+	_, err = b.v.db.Exec("UPDATE log_seeds SET envelope=zeroblob(length(envelope))")
+	must(t, err)
+	if _, err := b.v.LogVerify(context.Background(), nil); oplog.AsBad(err) == nil || oplog.AsBad(err).Seq != first {
+		t.Fatalf("got %v, want record %d named", err, first)
+	}
 }
 
 // TestTampering changes the log in every way that SQL allows and demands that

@@ -143,9 +143,9 @@ func (b *bench) exports(sign *seal.PrivateKey, first int64) {
 	b.t.Helper()
 	var out bytes.Buffer
 	must(b.t, b.v.LogExport(context.Background(), &out))
-	k := oplog.Keys{Terminal: []*seal.PublicKey{b.v.PublicKey()}, County: []*seal.PublicKey{sign.Public()}}
+	k := oplog.Keys{Terminal: []*seal.PublicKey{b.v.PublicKey()}, County: []*seal.PublicKey{sign.Public()}, Seal: []*seal.PrivateKey{b.county}}
 	rep, err := oplog.VerifyExport(bytes.NewReader(out.Bytes()), k)
-	if err != nil || rep.First != first || rep.Countersigned < first {
+	if err != nil || rep.First != first || rep.Countersigned < first || rep.MACs != rep.Records {
 		b.t.Fatalf("report %+v, %v", rep, err)
 	}
 }
