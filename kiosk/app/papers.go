@@ -182,7 +182,7 @@ func (a *App) Take(ctx context.Context, k device.Kind) (ui.Shot, error) {
 			}
 			return ui.Shot{}, plain(code, cause, remedy, err)
 		}
-		data, v, err := imaging.Prepare(page.Image, page.DPI)
+		data, v, err := imaging.Prepare(page.Image, imaging.Options{DPI: page.DPI, Camera: page.Kind == device.KindDocCamera})
 		if err != nil {
 			return ui.Shot{}, plain("SC-90", "这一页没有处理好", "请再扫一次。已经扫好的页都在", err)
 		}
@@ -190,7 +190,7 @@ func (a *App) Take(ctx context.Context, k device.Kind) (ui.Shot, error) {
 		if err != nil {
 			return ui.Shot{}, fmt.Errorf("show the page: %w", err)
 		}
-		return ui.Shot{JPEG: data, Preview: shrink(small, previewWidth), OK: v.OK, Words: v.Words, Blank: v.Blank, Source: page.Source}, nil
+		return ui.Shot{JPEG: data, Preview: shrink(small, previewWidth), OK: v.OK, Words: v.Words, Blank: v.Fault == imaging.Blank, Source: page.Source}, nil
 	}
 	return ui.Shot{}, plain("SC-91", "没有这个扫描设备", "请先按“以后补交”，或请帮办拍", errors.New("no source "+string(k)))
 }

@@ -4,9 +4,15 @@
 // while the person is still there.
 //
 // It guarantees: the result is a JPEG (ISO/IEC 10918-1) of at most MaxBytes
-// without any metadata of the camera; a picture is never enlarged, turned or
-// cropped; the same picture gives the same bytes and the same verdict. It is
-// pure Go, holds no state and is safe for concurrent use.
+// without any metadata of the camera; nothing that lies on the sheet is cropped,
+// and a picture is never enlarged; the same picture gives the same bytes and the
+// same verdict. It is pure Go, holds no state and is safe for concurrent use.
+//
+// A photograph of a sheet on a table is cut out, seen from straight above and
+// evenly lit; where its lines run up and down it is turned to the right by a
+// quarter (which way up cannot be told without reading). A scanned page is
+// straightened. A page that is not good enough is
+// made all the same, with words that say what to do: the person decides.
 package imaging
 
 import (
@@ -31,43 +37,114 @@ const (
 const (
 	firstQuality = 82
 	lastQuality  = 35
+	qualityStep  = 3
 )
 
 // ErrEmpty means that there is no picture to prepare.
 var ErrEmpty = errors.New("imaging: no picture")
 
+// Options tell where a picture comes from.
+type Options struct {
+	DPI int // of the picture, 0 = unknown
+	// Camera is true for a camera above a table: there must be a sheet to be seen.
+	// Where it is false and DPI is 0 (a photograph from a phone), a sheet is cut
+	// out if there is one, and the whole picture is the page if not.
+	Camera bool
+}
+
 // Verdict is what can be said of a page.
 type Verdict struct {
 	OK    bool   // may be used as it is
 	Words string // plain Chinese for the person, one sentence
-	// Why not. A blank page may be what the person wanted; the others are not.
-	Blank, Dark, Blurred bool
+	Fault Fault  // why not; None when OK
 }
 
-// Words of the verdicts.
+// Fault is what is wrong with a page; a closed set. A blank page may be what
+// the person wanted; the others are not.
+type Fault string
+
+// Faults.
 const (
-	WordsOK      = "这一页清楚。"
-	WordsBlank   = "这一页是空白的，看看是不是放反了。"
-	WordsDark    = "光线太暗，请开灯再拍一次。"
-	WordsBlurred = "有点模糊，请再拍一次。"
+	None    Fault = ""
+	NoSheet Fault = "no sheet" // the camera sees none
+	Dark    Fault = "dark"
+	CutOff  Fault = "cut off" // a part of the sheet is outside the picture
+	Glare   Fault = "glare"   // a lamp is mirrored on it
+	Blurred Fault = "blurred"
+	Blank   Fault = "blank"
 )
 
-// Prepare shrinks img to 200 dpi of A4, judges it, and encodes it. dpi is the
-// resolution of img, 0 when unknown; then it is taken for a whole A4 page. The
-// judgement is made on what is kept, so that it says whether the file is
-// readable. A page that is not OK is encoded all the same: the person decides.
-// Error: ErrEmpty, or what the encoder said.
-func Prepare(img image.Image, dpi int) (jpg []byte, v Verdict, err error) {
+// Words is what a person is told, plain Chinese, one sentence.
+func (f Fault) Words() string {
+	switch f {
+	case None:
+		return "这一页清楚。"
+	case NoSheet:
+		return "没有看到纸，请把纸放平，放在镜头下面。"
+	case Dark:
+		return "光线太暗，请开灯再拍一次。"
+	case CutOff:
+		return "纸没有拍全，请把整张纸放进画面。"
+	case Glare:
+		return "纸上有反光，请挪一挪灯或纸，再拍一次。"
+	case Blurred:
+		return "有点模糊，请再拍一次。"
+	case Blank:
+		return "这一页是空白的，看看是不是放反了。"
+	}
+	panic("imaging: no fault " + string(f))
+}
+
+func verdict(f Fault) Verdict { return Verdict{OK: f == None, Words: f.Words(), Fault: f} }
+
+// Prepare makes a page of img: it cuts out the sheet or straightens the scan,
+// evens out the light, shrinks it to 200 dpi of A4, judges it, and encodes it.
+// Without a resolution a page that has no known shape is taken for a whole A4
+// page. The judgement is made on what is kept, so that it says whether the file
+// is readable. Error: ErrEmpty, or what the encoder said.
+func Prepare(img image.Image, o Options) (jpg []byte, v Verdict, err error) {
 	if img == nil || img.Bounds().Empty() {
 		return nil, Verdict{}, ErrEmpty
 	}
 	if b := img.Bounds(); b.Dx() > maxSide || b.Dy() > maxSide {
 		return nil, Verdict{}, fmt.Errorf("%w: %d×%d pixels are more than %d", ErrEmpty, b.Dx(), b.Dy(), maxSide)
 	}
-	page, kept := fit(img, dpi)
-	v = Judge(luminance(page))
-	jpg, err = encode(page, kept)
-	return jpg, v, err
+	page, dpi, fault := sheetOf(img, o)
+	l := lightOn(page)
+	f := judge(luminance(page), l)
+	switch {
+	case fault == None, f == Dark && fault == CutOff, f == Dark && l.paper < blackLevel:
+		fault = f
+	}
+	l.even(page)
+	jpg, err = encode(page, dpi)
+	return jpg, verdict(fault), err
+}
+
+// sheetOf gives the sheet as it is kept, its resolution (0 = unknown), and what
+// is wrong with where it lies.
+func sheetOf(img image.Image, o Options) (page *image.RGBA, dpi int, fault Fault) {
+	if !o.Camera && o.DPI > 0 {
+		page, dpi = fit(img, o.DPI)
+		return straighten(page), dpi, None
+	}
+	s, ok := Find(img)
+	if !ok {
+		if o.Camera {
+			fault = NoSheet
+		}
+		page, dpi = fit(img, o.DPI)
+		return page, dpi, fault
+	}
+	if s.Cut {
+		fault = CutOff
+	}
+	w, h, dpi := trueSize(s.Quad, img.Bounds())
+	page = flatten(img, s.Quad.shrunk(edgeTrim), w, h)
+	if sideways(page) {
+		page = quarter(page)
+	}
+	return page, dpi, fault
 }
 
 // fit returns the picture at no more than TargetDPI and no larger than A4,
@@ -126,31 +203,73 @@ func encode(p *image.RGBA, dpi int) ([]byte, error) {
 		if !colourful(p) {
 			src = luminance(p)
 		}
-		best, err := tryQuality(src, firstQuality)
+		best, err := atMost(src, MaxBytes-densityBytes)
 		if err != nil {
 			return nil, err
-		}
-		if len(best) > MaxBytes-densityBytes {
-			best = nil
-			// The size grows with the quality: four halvings find it within 3.
-			for lo, hi := lastQuality, firstQuality-1; lo <= hi; {
-				q := (lo + hi) / 2
-				b, err := tryQuality(src, q)
-				if err != nil {
-					return nil, err
-				}
-				if len(b) <= MaxBytes-densityBytes {
-					best, lo = b, q+3
-				} else {
-					hi = q - 3
-				}
-			}
 		}
 		if best != nil {
 			return withDensity(best, dpi), nil
 		}
 		p, dpi = area(p, max(p.Rect.Dx()*4/5, 1), max(p.Rect.Dy()*4/5, 1)), dpi*4/5
 	}
+}
+
+// atMost is the picture in the best quality that keeps within room bytes, nil
+// when even the lowest does not. The size grows with the quality: it is guessed
+// from a sixth of the picture and then seldom tried twice.
+func atMost(src image.Image, room int) ([]byte, error) {
+	sample := strips(src)
+	share := float64(sample.Bounds().Dy()) / float64(src.Bounds().Dy())
+	q := firstQuality
+	for lo, hi := lastQuality, firstQuality; lo <= hi; {
+		b, err := tryQuality(sample, q)
+		if err != nil {
+			return nil, err
+		}
+		if float64(len(b)) <= share*float64(room)*0.97 {
+			lo = q + qualityStep
+		} else {
+			hi = q - qualityStep
+		}
+		if lo > hi {
+			q = max(hi, lastQuality)
+			break
+		}
+		q = (lo + hi) / 2
+	}
+	for ; q >= lastQuality; q -= qualityStep {
+		b, err := tryQuality(src, q)
+		if err != nil || len(b) <= room {
+			return b, err
+		}
+	}
+	return nil, nil
+}
+
+// strips is every sixth strip of 16 rows, one below the other.
+func strips(src image.Image) image.Image {
+	const rows, every = 16, 6
+	b := src.Bounds()
+	if b.Dy() < 2*rows*every {
+		return src
+	}
+	n := b.Dy() / (rows * every)
+	part := image.Rect(0, 0, b.Dx(), n*rows)
+	switch p := src.(type) {
+	case *image.Gray:
+		out := image.NewGray(part)
+		for i := range n {
+			copy(out.Pix[i*rows*out.Stride:], p.Pix[i*rows*every*p.Stride:][:rows*p.Stride])
+		}
+		return out
+	case *image.RGBA:
+		out := image.NewRGBA(part)
+		for i := range n {
+			copy(out.Pix[i*rows*out.Stride:], p.Pix[i*rows*every*p.Stride:][:rows*p.Stride])
+		}
+		return out
+	}
+	return src
 }
 
 func tryQuality(img image.Image, q int) ([]byte, error) {

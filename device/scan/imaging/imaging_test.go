@@ -102,23 +102,23 @@ func TestVerdicts(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		img  *image.RGBA
-		want Verdict
+		want Fault
 	}{
-		{"as scanned", page, Verdict{OK: true, Words: WordsOK}},
-		{"a camera's noise", noise(page, 10), Verdict{OK: true, Words: WordsOK}},
-		{"a little soft", blur(page, 0.7), Verdict{OK: true, Words: WordsOK}},
-		{"in the shade", dim(page, 0.6), Verdict{OK: true, Words: WordsOK}},
-		{"out of focus", blur(page, 2.5), Verdict{Blurred: true, Words: WordsBlurred}},
-		{"far out of focus", blur(page, 5), Verdict{Blurred: true, Words: WordsBlurred}},
-		{"out of focus with noise", noise(blur(page, 2.5), 6), Verdict{Blurred: true, Words: WordsBlurred}},
-		{"in the dark", dim(page, 0.25), Verdict{Dark: true, Words: WordsDark}},
-		{"lid open, black", black, Verdict{Dark: true, Words: WordsDark}},
-		{"back side", white, Verdict{Blank: true, Words: WordsBlank}},
-		{"back side with noise", noise(white, 10), Verdict{Blank: true, Words: WordsBlank}},
+		{"as scanned", page, None},
+		{"a camera's noise", noise(page, 10), None},
+		{"a little soft", blur(page, 0.7), None},
+		{"in the shade", dim(page, 0.6), None},
+		{"out of focus", blur(page, 2.5), Blurred},
+		{"far out of focus", blur(page, 5), Blurred},
+		{"out of focus with noise", noise(blur(page, 2.5), 6), Blurred},
+		{"in the dark", dim(page, 0.25), Dark},
+		{"lid open, black", black, Dark},
+		{"back side", white, Blank},
+		{"back side with noise", noise(white, 10), Blank},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, v, err := Prepare(c.img, 200)
-			if err != nil || v != c.want {
+			_, v, err := Prepare(c.img, Options{DPI: 200})
+			if err != nil || v != verdict(c.want) {
 				t.Errorf("%+v, %v, want %+v", v, err, c.want)
 			}
 		})
@@ -141,7 +141,7 @@ func TestSizes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			img := image.NewGray(image.Rect(5, 7, 5+c.w, 7+c.h))
-			b, _, err := Prepare(img, c.dpi)
+			b, _, err := Prepare(img, Options{DPI: c.dpi})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,7 +167,7 @@ func TestNeverMoreThanMaxBytes(t *testing.T) {
 		worst.Pix[i] = byte(rng.Uint32())
 	}
 	for name, img := range map[string]image.Image{"pure noise": worst, "text with noise": noise(textPage(t, 200, 2.5), 14)} {
-		b, _, err := Prepare(img, 200)
+		b, _, err := Prepare(img, Options{DPI: 200})
 		if err != nil || len(b) > MaxBytes {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}
@@ -178,8 +178,8 @@ func TestNeverMoreThanMaxBytes(t *testing.T) {
 }
 
 func TestTransparentIsWhite(t *testing.T) {
-	b, v, err := Prepare(image.NewNRGBA(image.Rect(0, 0, 300, 300)), 0)
-	if err != nil || !v.Blank {
+	b, v, err := Prepare(image.NewNRGBA(image.Rect(0, 0, 300, 300)), Options{})
+	if err != nil || v.Fault != Blank {
 		t.Fatalf("%+v, %v", v, err)
 	}
 	img, err := jpeg.Decode(bytes.NewReader(b))
@@ -193,14 +193,14 @@ func TestTransparentIsWhite(t *testing.T) {
 
 func TestNothing(t *testing.T) {
 	for _, img := range []image.Image{nil, image.NewGray(image.Rect(0, 0, 0, 9)), image.NewUniform(color.White)} {
-		if _, _, err := Prepare(img, 0); !errors.Is(err, ErrEmpty) {
+		if _, _, err := Prepare(img, Options{}); !errors.Is(err, ErrEmpty) {
 			t.Errorf("%T: %v", img, err)
 		}
 	}
 }
 
 func TestOnePixel(t *testing.T) {
-	if _, _, err := Prepare(image.NewGray(image.Rect(0, 0, 1, 1)), 0); err != nil {
+	if _, _, err := Prepare(image.NewGray(image.Rect(0, 0, 1, 1)), Options{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -209,7 +209,7 @@ func BenchmarkPrepare(b *testing.B) {
 	page := textPage(b, 300, 11.69)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := Prepare(page, 300); err != nil {
+		if _, _, err := Prepare(page, Options{DPI: 300}); err != nil {
 			b.Fatal(err)
 		}
 	}

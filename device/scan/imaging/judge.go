@@ -14,12 +14,12 @@ const (
 	inkDistance = 48   // this much darker than the paper around it is ink
 	inkShare    = 4e-4 // less ink than this share of the page is blank
 	flatTile    = 40   // a square with less contrast has nothing to judge
+	blackLevel  = 30   // a picture this dark shows nothing, sheet or not
 	sharpEdge   = 0.28 // steepest step between neighbours, as share of the contrast
 )
 
-// Judge says whether a page in shades of grey, about 200 dpi, is fit for a
-// file.
-func Judge(g *image.Gray) Verdict {
+// judge says what is wrong with a page in shades of grey, about 200 dpi.
+func judge(g *image.Gray, l lamp) Fault {
 	w, h := g.Rect.Dx(), g.Rect.Dy()
 	var (
 		inkPixels int
@@ -36,16 +36,17 @@ func Judge(g *image.Gray) Verdict {
 			}
 		}
 	}
-	v := Verdict{OK: true, Words: WordsOK}
 	switch {
 	case paper.at(0.75) < darkPaper:
-		v = Verdict{Dark: true, Words: WordsDark}
+		return Dark
+	case l.glare:
+		return Glare
 	case float64(inkPixels) < inkShare*float64(w*h):
-		v = Verdict{Blank: true, Words: WordsBlank}
+		return Blank
 	case len(sharpness) > 0 && median(sharpness) < sharpEdge:
-		v = Verdict{Blurred: true, Words: WordsBlurred}
+		return Blurred
 	}
-	return v
+	return None
 }
 
 // histogram counts levels.
@@ -71,26 +72,25 @@ type look struct {
 	paper    int // level of the paper: what is brighter is a tenth at most
 	ink      int // pixels that are clearly darker
 	contrast int // between paper and the darkest hundredth
-	step     int // the steepest hundredth of the steps between neighbours
+	step     int // the steepest hundredth of the steps between neighbours, across or down: the lesser
 }
 
 func square(g *image.Gray, x0, y0, x1, y1 int) look {
-	var levels, steps histogram
+	// A picture that moved is sharp along its way and blurred across it.
+	var levels, across, down histogram
 	for y := y0; y < y1; y++ {
 		row := g.Pix[y*g.Stride : y*g.Stride+x1]
 		for x := x0; x < x1; x++ {
 			levels[row[x]]++
-			d := 0
 			if x+1 < x1 {
-				d = abs(int(row[x]) - int(row[x+1]))
+				across[abs(int(row[x])-int(row[x+1]))]++
 			}
 			if y+1 < y1 {
-				d = max(d, abs(int(row[x])-int(g.Pix[(y+1)*g.Stride+x])))
+				down[abs(int(row[x])-int(g.Pix[(y+1)*g.Stride+x]))]++
 			}
-			steps[d]++
 		}
 	}
-	l := look{paper: levels.at(0.9), step: steps.at(0.99)}
+	l := look{paper: levels.at(0.9), step: min(across.at(0.99), down.at(0.99))}
 	l.contrast = l.paper - levels.at(0.01)
 	for i := range max(l.paper-inkDistance, 0) {
 		l.ink += levels[i]
