@@ -16,6 +16,7 @@
 //	kioskctl vault rotate --to KIND[=PATH] [--config FILE] [--json]   terminal stopped
 //	kioskctl vault rekey  [--discard-damaged] [--config FILE] [--json]   terminal stopped
 //	kioskctl vault backup --out FILE [--config FILE] [--json]   terminal stopped
+//	kioskctl vault salvage [--config FILE] [--json]
 //	kioskctl stop    [--config FILE]
 //	kioskctl sim serve --dir DIR …
 //	kioskctl sim VERB [ARG] --dir DIR
@@ -84,6 +85,7 @@ const usage = `usage: kioskctl COMMAND [flags]
   vault rotate  take another source for the disk key (--to KIND)
   vault rekey   write the whole database anew under a new data key
   vault backup  write the disk key to a file (--out FILE)
+  vault salvage queue what a damaged, set aside vault still holds for the county
   stop          stop the terminal cleanly
   sim           simulated hardware (kioskctl sim help)
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"exitcode": exitcode,
 			"holds":    holds,
 			"simready": simready,
+			"spoil":    spoil,
 			"chip":     chip,
 			"opened":   opened,
 		},
@@ -169,6 +171,16 @@ func exitcode(ts *testscript.TestScript, _ bool, args []string) {
 	if fmt.Sprint(code) != args[0] {
 		ts.Fatalf("kioskctl %v: exit code %d, want %s\n%s%s", words, code, args[0], out.String(), errs.String())
 	}
+}
+
+// spoil FILE N overwrites the sector N (of 4,096 bytes, from 0) of a file.
+func spoil(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR, 0)
+	ts.Check(err)
+	_, err = f.WriteAt(make([]byte, 4096), n*4096)
+	ts.Check(errors.Join(err, f.Close()))
 }
 
 // holds DIR NAME… checks that a folder holds exactly these names; ! and no

@@ -21,9 +21,11 @@ func (c *command) vault(args []string) int {
 			return c.vaultRekey(args[1:])
 		case "backup":
 			return c.vaultBackup(args[1:])
+		case "salvage":
+			return c.ask(args[1:], "vault-salvage", c.vaultSalvage)
 		}
 	}
-	fmt.Fprintf(c.errs, "kioskctl vault: key, rotate, rekey or backup\n%s", usage)
+	fmt.Fprintf(c.errs, "kioskctl vault: key, rotate, rekey, backup or salvage\n%s", usage)
 	return exitUsage
 }
 

@@ -230,6 +230,7 @@ func (a *App) start() {
 	a.record(oplog.Entry{Event: oplog.TerminalStart, Role: oplog.RoleSystem, Fields: map[string]string{
 		"catalogue": a.Catalogue().Version, "terminal": id.ID, "clean": fmt.Sprint(a.vault.Clean())}})
 	a.wg.Go(func() { a.chores.run(a.ctx) })
+	a.salvageNow()
 	for _, d := range a.devices {
 		a.wg.Go(func() {
 			if err := d.Run(a.ctx); err != nil && a.ctx.Err() == nil {

@@ -66,6 +66,8 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 			return nil, fmt.Errorf("log-query: %w", err)
 		}
 		return a.logPage(ctx, q)
+	case "vault-salvage":
+		return a.salvage(ctx)
 	case "wake":
 		return a.Probe(ctx), nil
 	case "enrol":
@@ -86,7 +88,7 @@ func (a *App) command(ctx context.Context, r control.Request) (any, error) {
 		}
 		return a.look(ctx)
 	}
-	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, vault-key, log-verify, log-export, log-query, wake, enrol, quit)", r.Do)
+	return nil, fmt.Errorf("unknown question %q (allowed: status, devices, queue, cases, vault-key, log-verify, log-export, log-query, vault-salvage, wake, enrol, quit)", r.Do)
 }
 
 // look asks the window what it shows; a window that is closing may not answer.

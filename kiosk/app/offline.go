@@ -69,6 +69,8 @@ func (a *App) offline(ctx context.Context, do string) (_ json.RawMessage, err er
 		out, err = a.VerifyLog(ctx, nil)
 	case "log-export":
 		out, err = a.exported(ctx)
+	case "vault-salvage":
+		out, err = a.salvage(ctx)
 	default:
 		return nil, fmt.Errorf("%s: %w", do, control.ErrNotRunning)
 	}

@@ -27,6 +27,7 @@ const (
 	CaseFinished              Event = "case.finished"                // 县里已办结
 	CaseRefused               Event = "case.refused"                 // 县里不予办理
 	CaseShred                 Event = "case.shred"                   // 到期销毁办件密钥
+	CaseSalvage               Event = "case.salvage"                 // 找回没有上传的办件
 	QueueAttention            Event = "queue.attention"              // 办件要人处理
 	QueueRequeue              Event = "queue.requeue"                // 办件重新排队
 	QueueRetry                Event = "queue.retry"                  // 上传没成，稍后再试
@@ -60,6 +61,7 @@ const (
 	LogPrune                  Event = "log.prune"                    // 删去到期的旧日志
 	VaultOpened               Event = "vault.opened"                 // 打开数据保险柜
 	VaultDamaged              Event = "vault.damaged"                // 数据文件损坏，已另存
+	VaultSalvage              Event = "vault.salvage"                // 读取另存的损坏文件
 	VaultCheck                Event = "vault.check"                  // 检查数据文件
 	VaultRekey                Event = "vault.rekey"                  // 更换数据密钥
 	RotateBegin               Event = "rotate.begin"                 // 开始更换磁盘密钥来源
@@ -96,6 +98,7 @@ var Events = []Event{
 	CaseFinished,
 	CaseRefused,
 	CaseShred,
+	CaseSalvage,
 	QueueAttention,
 	QueueRequeue,
 	QueueRetry,
@@ -129,6 +132,7 @@ var Events = []Event{
 	LogPrune,
 	VaultOpened,
 	VaultDamaged,
+	VaultSalvage,
 	VaultCheck,
 	VaultRekey,
 	RotateBegin,
@@ -161,6 +165,7 @@ var catalogue = map[Event]Spec{
 	CaseFinished:              {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"acceptance", "due"}, Text: "县里已办结"},
 	CaseRefused:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"acceptance", "due"}, Text: "县里不予办理"},
 	CaseShred:                 {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"count"}, Text: "到期销毁办件密钥"},
+	CaseSalvage:               {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"body", "files", "key", "lost"}, Text: "找回没有上传的办件"},
 	QueueAttention:            {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"attempts"}, Text: "办件要人处理"},
 	QueueRequeue:              {Kind: Single, End: "", Roles: []string{"staff", "technician", "system"}, Fields: []string{"attempts"}, Text: "办件重新排队"},
 	QueueRetry:                {Kind: Single, End: "", Roles: []string{"system", "staff", "technician"}, Fields: []string{"attempts", "next"}, Text: "上传没成，稍后再试"},
@@ -194,6 +199,7 @@ var catalogue = map[Event]Spec{
 	LogPrune:                  {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"from", "to", "root"}, Text: "删去到期的旧日志"},
 	VaultOpened:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"key_source", "strength", "created", "size"}, Text: "打开数据保险柜"},
 	VaultDamaged:              {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"file", "aside"}, Text: "数据文件损坏，已另存"},
+	VaultSalvage:              {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"aside", "origin", "size", "count", "lost", "pages"}, Text: "读取另存的损坏文件"},
 	VaultCheck:                {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"items", "bad"}, Text: "检查数据文件"},
 	VaultRekey:                {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"key_source"}, Text: "更换数据密钥"},
 	RotateBegin:               {Kind: Begins, End: "rotate.end", Roles: []string{"technician", "system"}, Fields: []string{"from", "to"}, Text: "开始更换磁盘密钥来源"},

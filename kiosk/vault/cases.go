@@ -169,31 +169,36 @@ func (c *change) submit(s cases.Submission) (cases.Case, error) {
 	if err != nil {
 		return cases.Case{}, err
 	}
+	return cs, c.enqueue(cs, text, s.KeyID, s.Envelope, s.Body, s.Files)
+}
+
+// enqueue writes the rows of a case that is to be sent.
+func (c *change) enqueue(cs cases.Case, text, keyID string, envelope, body []byte, files []cases.SealedFile) error {
 	if err := c.putCase(cs); err != nil {
-		return cases.Case{}, err
+		return err
 	}
 	if err := c.event(cs.ID, cs.SavedAt, cs.State, text); err != nil {
-		return cases.Case{}, err
+		return err
 	}
 	r, err := c.tx.Exec("INSERT INTO outbox(case_id, revision, service, state, open, saved, key_id, digest) VALUES(?,?,?,?,1,?,?,?)",
-		cs.ID, cs.Revision, cs.Service, string(cases.QueueWaiting), cs.SavedAt.UnixNano(), s.KeyID, cs.BodyDigest)
+		cs.ID, cs.Revision, cs.Service, string(cases.QueueWaiting), cs.SavedAt.UnixNano(), keyID, cs.BodyDigest)
 	if err != nil {
-		return cases.Case{}, err
+		return err
 	}
 	num, err := r.LastInsertId()
 	if err != nil {
-		return cases.Case{}, err
+		return err
 	}
-	if err := c.exec("INSERT INTO bodies(num, envelope, body) VALUES(?,?,?)", num, s.Envelope, s.Body); err != nil {
-		return cases.Case{}, err
+	if err := c.exec("INSERT INTO bodies(num, envelope, body) VALUES(?,?,?)", num, envelope, body); err != nil {
+		return err
 	}
-	for _, f := range s.Files {
+	for _, f := range files {
 		if err := c.exec("INSERT INTO files(case_id, name, revision, material, page, mime, size, digest) VALUES(?,?,?,?,?,?,?,?)",
 			cs.ID, f.Name, cs.Revision, f.Material, f.Page, f.MIME, len(f.Sealed), f.Digest); err != nil {
-			return cases.Case{}, err
+			return err
 		}
 	}
-	return cs, nil
+	return nil
 }
 
 // replace settles the unsent item of an earlier revision: the new one says all

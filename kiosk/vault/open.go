@@ -318,7 +318,7 @@ func (v *Vault) setAside(cause error) error {
 	if err := errors.Join(v.fs.MkdirAll(v.path(scansName)), v.fs.SyncDir(v.o.Dir)); err != nil {
 		return fmt.Errorf("set the damaged vault aside: %w", err)
 	}
-	v.tell(Incident{Kind: IncidentDamaged, Text: "本机数据文件损坏，已另存，没有删除，现在用的是新文件。请立即联系县里取回没有上传的办件。",
+	v.tell(Incident{Kind: IncidentDamaged, Text: "本机数据文件损坏，已另存，没有删除，现在用的是新文件。终端会自己找回没有上传的办件，请看待传队列，并报告县里。",
 		Detail: cause.Error(), Aside: names})
 	return nil
 }
