@@ -38,6 +38,13 @@ func lockDir(dir string) (*os.File, error) {
 	return nil, errors.Join(err, f.Close())
 }
 
+// unlockDir lets go. Not by closing alone: a child that another part of the
+// program is just starting has the file open too until it has become the other
+// program, and the lock would be held until then.
+func unlockDir(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 // holder asks the kernel's list of locks who has the file; "" when it does not
 // tell.
 func holder(f *os.File) string {

@@ -424,7 +424,7 @@ func (v *Vault) release() error {
 		v.chain.Wipe()
 	}
 	if v.lock != nil {
-		err = errors.Join(err, v.lock.Close())
+		err = errors.Join(err, unlockDir(v.lock))
 		v.lock = nil
 	}
 	return err
