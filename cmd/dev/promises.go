@@ -42,6 +42,7 @@ var proofs = []proof{
 	{"vault", "power", provePower},
 	{"vault", "plug", provePlug},
 	{"log", "tamper", proveTamper},
+	{"log", "receipt", proveReceipt},
 	{"vault", "leak", proveLeak},
 	{"visit", "visit", proveVisit},
 }

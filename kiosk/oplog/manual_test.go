@@ -2,13 +2,15 @@ package oplog
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
-	"flag"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,7 +35,22 @@ const (
 	scriptCase  = 8
 )
 
-var flips = flag.Int("flips", 40, "how many changes of each kind are shown to the manual's scripts")
+// usualFlips is how many changes of each kind are shown to the scripts;
+// CUNBAN_FLIPS asks for another number.
+const usualFlips = 25
+
+func flips(t *testing.T) int {
+	t.Helper()
+	v := os.Getenv("CUNBAN_FLIPS")
+	if v == "" {
+		return usualFlips
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		t.Fatalf("CUNBAN_FLIPS: %v", err)
+	}
+	return n
+}
 
 // files writes files into a folder of the test and gives their paths.
 type files struct {
@@ -146,8 +163,9 @@ func TestScriptRefusesReceipts(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d\n%s", name, code, tc.code, out)
 		}
 	}
+	n := flips(t)
 	rnd := mathrand.New(mathrand.NewPCG(3, 4))
-	for range *flips {
+	for range n {
 		i, c := rnd.IntN(len(text)), base45Digits[rnd.IntN(len(base45Digits))]
 		if c == text[i] {
 			continue
@@ -160,7 +178,7 @@ func TestScriptRefusesReceipts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range *flips {
+	for range n {
 		b := bytes.Clone(payload[:len(payload)-receiptCheck])
 		i, bit := rnd.IntN(len(b)), rnd.IntN(8)
 		b[i] ^= 1 << bit
@@ -169,6 +187,7 @@ func TestScriptRefusesReceipts(t *testing.T) {
 			t.Errorf("bit %d of byte %d, with a check made anew: exit %d\n%s", bit, i, code, out)
 		}
 	}
+	t.Logf("%d changed receipts shown", 2*n)
 }
 
 func TestScriptProvesLogs(t *testing.T) {
@@ -270,8 +289,9 @@ func TestScriptRefusesLogs(t *testing.T) {
 	}
 	start := bytes.Index(whole, []byte("\n\n")) + 2 // the head is not signed
 	end := bytes.LastIndex(bytes.TrimSuffix(whole, []byte("\n")), []byte("\n"))
+	n := flips(t)
 	rnd := mathrand.New(mathrand.NewPCG(5, 6))
-	for range *flips {
+	for range n {
 		b := bytes.Clone(whole)
 		i, bit := start+rnd.IntN(end-start), rnd.IntN(8)
 		b[i] ^= 1 << bit
@@ -283,6 +303,61 @@ func TestScriptRefusesLogs(t *testing.T) {
 		}
 		if out, code := script(t, nil, logScript, "-k", terminal, "-c", county, f.put("log.txt", anew)); code == scriptOK && strings.Contains(out, "县里会签") || code < scriptNone && code != scriptOK {
 			t.Errorf("bit %d of byte %d, summed anew: exit %d\n%s\n%q is %q", bit, i, code, out, whole[i-20:i+20], anew[i-20:i+20])
+		}
+	}
+	t.Logf("%d changed logs shown", n)
+}
+
+// The scripts without their check of signatures take what the real ones refuse:
+// it is the signature that they refuse by, and the tests above can fail.
+func TestBlindScriptsTakeForgeries(t *testing.T) {
+	openssl(t)
+	f := newFiles(t)
+	blind := func(path string) string {
+		t.Helper()
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := bytes.Replace(b, []byte("openssl pkeyutl -verify"), []byte(": openssl pkeyutl -verify"), 1)
+		if bytes.Equal(out, b) {
+			t.Fatalf("%s checks no signature", path)
+		}
+		return f.put(filepath.Base(path), out)
+	}
+	l, other := newTreeLog(t, 500, 42), newTreeLog(t, 500, 42)
+	r := l.receipt(t, 42, false)
+	r.Record = other.lines[42]
+	terminal := f.put("terminal.pem", l.key.Public().PEM())
+	for path, want := range map[string]int{receiptScript: scriptFalse, blind(receiptScript): scriptOK} {
+		if out, code := script(t, []byte(r.Text()), path, "-k", terminal); code != want {
+			t.Errorf("%s: exit %d, want %d\n%s", path, code, want, out)
+		}
+	}
+	// A log written anew throughout, notes and all, by somebody without the key.
+	s, forger := newSample(t, 20, 20), newSample(t, 20, 20)
+	own, theirs := keyID(s.origin, s.terminal.Public()), keyID(s.origin, forger.terminal.Public())
+	for size, note := range forger.notes {
+		text, sigs, _ := strings.Cut(string(note), "\n\n")
+		var out strings.Builder
+		for line := range strings.Lines(sigs) {
+			w := strings.Fields(line)
+			sig, err := base64.StdEncoding.DecodeString(w[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if binary.BigEndian.Uint32(sig) == theirs {
+				binary.BigEndian.PutUint32(sig, own)
+			}
+			fmt.Fprintf(&out, "— %s %s\n", w[1], base64.StdEncoding.EncodeToString(sig))
+		}
+		forger.notes[size] = []byte(text + "\n\n" + out.String())
+	}
+	log := f.put("log.txt", forger.export(t, 0))
+	terminal = f.put("terminal.pem", s.terminal.Public().PEM())
+	for path, want := range map[string]int{logScript: scriptFalse, blind(logScript): scriptOK} {
+		if out, code := script(t, nil, path, "-k", terminal, log); code != want {
+			t.Errorf("%s: exit %d, want %d\n%s", path, code, want, out)
 		}
 	}
 }
