@@ -204,7 +204,7 @@ grep -q ',"event":"case.submit",' "$tmp/record" && [ -n "$case_" ] && [ -n "$ind
 	end 5 "这不是办件回执上的核验码。"
 
 # 5. The key must be the one that signed.
-[ "$(part sign 1 2)" = "$(keyid "$terminal" "$origin")" ] || end 6 "回执不是用这个公钥签的。请向县里要这台终端的公钥。"
+[ "$(part sign 1 2)" = "$(keyid "$terminal" "$origin")" ] || end 6 "回执是日志 $origin 签的，不是这个公钥。请向县里要这台终端这个日志的公钥。"
 
 # 6. From the leaf to the root (RFC 9162 §2.1.3.2).
 root=$({

@@ -54,7 +54,7 @@ var receiptProblems = []struct {
 }{
 	{oplog.ErrReceiptTorn, receiptProblem{"torn", exitTorn, "码里的文字不全，或抄错了。请把纸铺平、擦净，重新扫一遍；抄写的请改用扫码。"}},
 	{oplog.ErrReceiptVersion, receiptProblem{"version", exitNoReceipt, "这是另一版的回执码，这个程序不认识。请换用新版 kioskctl 再核对。"}},
-	{oplog.ErrReceiptKey, receiptProblem{"key", exitOtherKey, "回执不是用给出的公钥签的。请看回执上的终端编号，向县里要这台终端的公钥（upstream key --terminal 编号），再核对一次。"}},
+	{oplog.ErrReceiptKey, receiptProblem{"key", exitOtherKey, "回执不是用给出的公钥签的。请看回执上的终端编号，向县里要这台终端的公钥（upstream key --terminal 编号；终端重装过的，再加 --log 和下面的日志名称），再核对一次。"}},
 	{oplog.ErrReceiptFalse, receiptProblem{"false", exitFalse, "核对不过：码里的内容和签名对不上，被人改过。请保留这张纸，马上报告县里。"}},
 	{errOtherCase, receiptProblem{"case", exitOtherCase, "码是真的，但证明的是另一件办件，不是纸上这个编号。请保留这张纸，报告县里。"}},
 	{errNoCode, receiptProblem{"no-code", exitNoReceipt, "没有找到二维码。请用 300 dpi 扫描，或把码拍正、拍清楚，再试一次。"}},

@@ -62,7 +62,7 @@ var commands = map[string]command{
 	"refuse": {"refuse --data DIR CASE --note TEXT", "refuse a case", decide("refused")},
 	"notice": {"notice --data DIR --title T --text TEXT", "publish a notice", notice},
 	"log":    {"log --data DIR --terminal ID [--json]", "what is known of a terminal's operation log", logCmd},
-	"key":    {"key --data DIR [--terminal ID] [--json]", "public key that signs a terminal's log, or the county's that countersigns, PEM", keyCmd},
+	"key":    {"key --data DIR [--terminal ID [--log NAME]] [--json]", "public key that signs a terminal's log, or the county's that countersigns, PEM", keyCmd},
 }
 
 func main() {

@@ -3,9 +3,11 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"cunban/kiosk/oplog"
@@ -50,7 +52,7 @@ func (c *County) Checkpoint(ctx context.Context, terminal string, put wire.Check
 				key = l.Key
 			}
 			l = Log{Terminal: terminal, Key: key, Alarm: l.Alarm, AlarmAt: l.AlarmAt}
-			if err := tx.AddAudit(Audit{At: now, What: "log.key", Object: terminal, Detail: wire.Hex(seal.Digest(key))[:16]}); err != nil {
+			if err := tx.AddAudit(Audit{At: now, What: auditLogKey, Object: terminal, Detail: base64.StdEncoding.EncodeToString(key)}); err != nil {
 				return err
 			}
 		}
@@ -130,6 +132,46 @@ func judgeCheckpoint(t Terminal, l Log, put wire.CheckpointPut) (cp oplog.Checkp
 		return cp, false, wire.NewProblem(wire.CodeLogForked, fmt.Sprintf("proof from %d, signed here was %d", put.Since, l.Size))
 	}
 	return cp, false, nil
+}
+
+// auditLogKey is the line of the audit that keeps a log's key, base64 of its
+// DER: a terminal that is set up anew gets another one, and receipts of the old
+// log must still be checked in years.
+const auditLogKey = "log.key"
+
+// LogKeys returns the public keys that signed a terminal's logs, the present
+// one first. Errors: ErrNotFound when no log was handed in yet.
+func (c *County) LogKeys(ctx context.Context, terminal string) ([]*seal.PublicKey, error) {
+	l, err := c.Log(ctx, terminal)
+	if err != nil {
+		return nil, err
+	}
+	if len(l.Key) == 0 {
+		return nil, fmt.Errorf("key of the log of %s: %w", terminal, ErrNotFound)
+	}
+	present, err := seal.ParsePublicKeyDER(l.Key)
+	if err != nil {
+		return nil, fmt.Errorf("key of the log of %s: %w", terminal, err)
+	}
+	keys := []*seal.PublicKey{present}
+	trail, err := c.AuditTrail(ctx, math.MaxInt32)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range trail {
+		if a.What != auditLogKey || a.Object != terminal {
+			continue
+		}
+		der, err := base64.StdEncoding.DecodeString(a.Detail)
+		if err != nil || bytes.Equal(der, l.Key) {
+			continue
+		}
+		// Lines of earlier versions hold only a digest, and are no keys.
+		if k, err := seal.ParsePublicKeyDER(der); err == nil {
+			keys = append(keys, k)
+		}
+	}
+	return keys, nil
 }
 
 // Log returns what is known of a terminal's operation log.

@@ -173,8 +173,14 @@ func TestCheckpoints(t *testing.T) {
 
 	// A machine that was set up anew: new enrolment, new key, new log.
 	x = c.enrol("SN-1", region1)
+	old := l
 	l = newLog(t, x.id)
 	l.grow(3, "new machine")
 	good(l.put(0, 2), 2)
+	// Receipts of the old log are checked for years: its key is kept.
+	keys, err := c.LogKeys(t.Context(), x.id)
+	if err != nil || len(keys) != 2 || keys[0].ID() != l.key.Public().ID() || keys[1].ID() != old.key.Public().ID() {
+		t.Errorf("keys of the logs: %v %v", keys, err)
+	}
 	bad("its old log", thief.put(0, 30), wire.CodeLogSignature)
 }
