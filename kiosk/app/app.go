@@ -67,6 +67,7 @@ type App struct {
 	entries   *entries
 	chores    *chores
 	nightly   *nightly
+	forms     forms
 	reserved  atomic.Uint64 // session numbers up to here are put aside
 	catalogue atomic.Pointer[catalog.Catalogue]
 	calendar  cases.Calendar
@@ -263,12 +264,17 @@ func (a *App) minutes() {
 
 // deviceEvent tells pages, the county and the log of a device that changed.
 func (a *App) deviceEvent(d device.Device) func(device.Event) {
-	last := d.Health().State
+	last, demo := d.Health().State, false
 	return func(e device.Event) {
 		if e.Health == nil {
 			return
 		}
 		h := *e.Health
+		if h.Demo != demo {
+			if demo = h.Demo; demo {
+				a.note(oplog.SimUse, oplog.OK, string(h.Kind), map[string]string{"do": "connect"})
+			}
+		}
 		if h.State != last && h.State != device.StateBusy && last != device.StateBusy {
 			a.note(oplog.DeviceState, oplog.OK, string(h.Kind), map[string]string{"from": string(last), "to": string(h.State), "code": h.Code})
 			if g := a.engineNow(); g != nil {
@@ -297,6 +303,9 @@ func (a *App) sessionEvent(e session.Event) {
 	case session.Ended:
 		a.cards.forget()
 		a.leave()
+		if left := a.forms.end(e.Session); left != nil {
+			a.record(*left)
+		}
 		entry.Event, entry.Fields = oplog.SessionEnd, map[string]string{"how": string(e.Reason)}
 		if e.Reason == session.IdleOut {
 			a.record(oplog.Entry{Event: oplog.IdleWiped, Role: oplog.RoleSystem, Session: e.Session})

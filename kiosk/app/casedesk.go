@@ -216,8 +216,10 @@ func (a *App) Submit(ctx context.Context, d cases.Draft) (cases.Case, error) {
 	if err != nil {
 		return cases.Case{}, storeTrouble(err)
 	}
+	back := a.forms.hand(d.ID)
 	c, err := cases.Desk{Store: a.vault, CountyKey: key, Rand: rand.Reader, Now: a.Now, Calendar: a.calendar}.Submit(ctx, d)
 	if err != nil {
+		back()
 		a.log.Error("submit failed", "case", d.ID, "err", err)
 		return cases.Case{}, storeTrouble(err)
 	}

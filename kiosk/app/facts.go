@@ -207,6 +207,11 @@ func (a *App) Note(_ context.Context, e oplog.Event, outcome oplog.Outcome, case
 	case s.Helper != nil:
 		entry.Role, entry.Account = oplog.RoleStaff, s.Helper.Number
 	}
+	if e == oplog.FormBegin {
+		if left := a.forms.begin(entry); left != nil {
+			a.record(*left)
+		}
+	}
 	a.record(entry)
 }
 
