@@ -20,6 +20,9 @@ import (
 const (
 	keyCountySeal = "county/seal-key"
 	keyCountySign = "county/sign-key"
+	// prefixFormerSign keeps the county's signing keys of before, each under its
+	// id: what they signed stays signed.
+	prefixFormerSign = "county/sign-key/former/"
 )
 
 // maxLogValue is what the log takes as a field's value, bytes.
@@ -102,6 +105,16 @@ func (c *change) reseed(county *seal.PublicKey) error {
 		"key": county.ID(), "envelope": fmt.Sprintf("%x", seal.Digest(env)),
 	}}, nil)
 	return err
+}
+
+// keepFormer keeps the county's signing key that is about to be replaced: the
+// log holds notes which it signed, and they must verify for ever.
+func (c *change) keepFormer(old []byte) error {
+	k, err := seal.ParsePublicKey(old)
+	if err != nil {
+		return nil // nothing was ever signed with it
+	}
+	return c.exec("INSERT INTO settings(key, val) VALUES(?,?) ON CONFLICT(key) DO UPDATE SET val=excluded.val", prefixFormerSign+k.ID(), old)
 }
 
 // clip shortens a text to n bytes at a character's end.

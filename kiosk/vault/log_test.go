@@ -377,3 +377,25 @@ func TestStats(t *testing.T) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 }
+
+// TestCountyChangesItsKey: what the county signed with its key of before stays
+// signed, and a log can be pruned below it.
+func TestCountyChangesItsKey(t *testing.T) {
+	b := newBench(t)
+	b.submit(0)
+	first := b.countersign(b.enrol())
+	b.submit(0)
+	second := b.countersign(b.enrol()) // another key
+	if rep := b.verify(); rep.Countersigned != second.Size || second.Size <= first.Size {
+		t.Fatalf("report %+v", rep)
+	}
+	b.close()
+	b.open()
+	b.verify()
+	b.clock.move(MinLogAge + day)
+	b.enrol() // and another
+	if n := b.prune(0); n != second.Size {
+		t.Fatalf("%d records pruned, want %d", n, second.Size)
+	}
+	b.verify()
+}

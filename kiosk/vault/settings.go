@@ -88,6 +88,11 @@ func (v *Vault) PutAll(ctx context.Context, vals map[string][]byte) error {
 			if err := c.logSetting(k); err != nil {
 				return err
 			}
+			if k == keyCountySign && ok {
+				if err := c.keepFormer(old); err != nil {
+					return err
+				}
+			}
 			if k != keyCountySeal {
 				continue
 			}

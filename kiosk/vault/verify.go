@@ -89,18 +89,29 @@ func (v *Vault) verifier(ctx context.Context, start *oplog.Tree) (*oplog.Verifie
 		Keys: oplog.Keys{Terminal: []*seal.PublicKey{v.PublicKey()}, County: county}})
 }
 
-// countyKeys are the keys with which the county signs; none before enrolment.
-func (v *Vault) countyKeys(ctx context.Context) ([]*seal.PublicKey, error) {
-	pem, ok, err := v.Get(ctx, keyCountySign)
-	if err != nil || !ok {
+// countyKeys are the keys with which the county signs and signed before; none
+// before enrolment.
+func (v *Vault) countyKeys(ctx context.Context) (out []*seal.PublicKey, err error) {
+	names, err := v.Keys(ctx, prefixFormerSign)
+	if err != nil {
 		return nil, err
 	}
-	k, err := seal.ParsePublicKey(pem)
-	if err != nil {
-		v.log.Warn("vault: the county's signing key is not usable, its signatures are not looked at", "err", err)
-		return nil, nil
+	for _, name := range append([]string{keyCountySign}, names...) {
+		pem, ok, err := v.Get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		k, err := seal.ParsePublicKey(pem)
+		if err != nil {
+			v.log.Warn("vault: a signing key of the county is not usable, its signatures are not looked at", "key", name, "err", err)
+			continue
+		}
+		out = append(out, k)
 	}
-	return []*seal.PublicKey{k}, nil
+	return out, nil
 }
 
 // verify walks over everything and then looks at the end. Whatever is wrong
