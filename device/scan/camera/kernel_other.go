@@ -1,0 +1,21 @@
+//go:build !linux
+
+package camera
+
+import (
+	"fmt"
+
+	"cunban/device"
+)
+
+// kernel has no video interface that is known here: the clerk's computer uses
+// the page folder.
+type kernel struct{}
+
+func (kernel) find(string) (found, error) {
+	return found{}, fmt.Errorf("camera: this system: %w", device.ErrAbsent)
+}
+
+func (kernel) open(string, func([]mode) (mode, bool)) (stream, error) {
+	return nil, fmt.Errorf("camera: this system: %w", device.ErrAbsent)
+}
