@@ -30,7 +30,7 @@ func (b *bench) keysOnDisk(keys [][]byte) (n int) {
 // the last checkpoint every one does (the WAL keeps what it was told); with a
 // checkpoint, and with a proper end, none but the present one.
 func TestMACKeysAreForgotten(t *testing.T) {
-	b := newBench(t)
+	b := newScrubbed(t)
 	ctx := context.Background()
 	b.enrol()
 	const records = 40

@@ -181,6 +181,9 @@ var errBusy = errors.New("SQLite is busy")
 // Whatever was overwritten or deleted since would else stand there, readable
 // with the disk key, until other frames happen to be written over it.
 func (v *Vault) scrub() error {
+	if v.o.keepWAL {
+		return nil
+	}
 	var busy, frames, moved int
 	if err := v.db.QueryRow("PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved); err != nil {
 		return err

@@ -17,6 +17,19 @@ import (
 	"cunban/kiosk/vault/cryptfile"
 )
 
+// newScrubbed is a bench whose vault empties its WAL, unless the negative control
+// of `dev promises` asks that it does not.
+func newScrubbed(t *testing.T) *bench {
+	t.Helper()
+	b := newBench(t)
+	if os.Getenv("CUNBAN_KEEP_WAL") == "1" {
+		b.close()
+		b.o.keepWAL = true
+		b.open()
+	}
+	return b
+}
+
 // images are the clear contents of everything in the vault's folder: the
 // encrypted files opened with the key, the others as they are.
 func (b *bench) images() map[string][]byte {
@@ -105,7 +118,7 @@ func (b *bench) retain(before time.Time) int {
 // TestRetainLeavesNoByte: after the time not one piece of what was sealed is in
 // any file, and everything that proves the case still is.
 func TestRetainLeavesNoByte(t *testing.T) {
-	b := newBench(t)
+	b := newScrubbed(t)
 	ctx := context.Background()
 	b.enrol()
 	b.submit(3)
@@ -287,7 +300,7 @@ func TestRetainSweepsLater(t *testing.T) {
 
 // TestWithdrawLeavesNoByte: what its owner took back is gone at once.
 func TestWithdrawLeavesNoByte(t *testing.T) {
-	b := newBench(t)
+	b := newScrubbed(t)
 	c := b.submit(1)
 	var env, body []byte
 	must(t, b.v.db.QueryRow("SELECT envelope, body FROM bodies").Scan(&env, &body))

@@ -120,6 +120,9 @@ func TestSalvagePageByPage(t *testing.T) {
 			f, err := os.OpenFile(db, os.O_RDWR, 0)
 			must(t, err)
 			_, err = f.WriteAt(make([]byte, cryptfile.SectorSize), page*cryptfile.SectorSize)
+			if os.Getenv("CUNBAN_SPOIL_ALL") == "1" { // the negative control of `dev promises`
+				_, err = f.WriteAt(make([]byte, pages*cryptfile.SectorSize), cryptfile.SectorSize)
+			}
 			must(t, errors.Join(err, f.Close()))
 		})
 		rep, err := v.Salvage(context.Background(), mark)

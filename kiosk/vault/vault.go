@@ -78,6 +78,7 @@ type Options struct {
 
 	synchronous int   // 0 = FULL; a test shows that less loses
 	bigCheck    int64 // 0 = bigCheck
+	keepWAL     bool  // never empty the WAL: a test shows what stays in it then
 	powersafe   bool  // claimed of the disk; a test shows that this loses
 	walPages    int   // after which the WAL is emptied; 0 = as prepare says
 }
