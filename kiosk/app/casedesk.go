@@ -238,6 +238,9 @@ func (a *App) Case(ctx context.Context, id string) (cases.Case, error) {
 // MyCases implements ui.Backend.
 func (a *App) MyCases(ctx context.Context, c resident.Claim) ([]cases.Case, error) {
 	a.Note(ctx, oplog.QueryMade, oplog.OK, "", map[string]string{"kind": "progress"})
+	if _, err := a.vault.Reclaim(ctx, c.Number); err != nil {
+		a.log.Warn("salvaged cases are not given to their owner", "err", err) // those that are hers already are shown
+	}
 	list, err := a.vault.ByOwner(ctx, a.vault.OwnerIndex(c.Number))
 	return list, storeTrouble(err)
 }

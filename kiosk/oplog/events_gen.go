@@ -28,6 +28,7 @@ const (
 	CaseRefused               Event = "case.refused"                 // 县里不予办理
 	CaseShred                 Event = "case.shred"                   // 到期销毁办件密钥
 	CaseSalvage               Event = "case.salvage"                 // 找回没有上传的办件
+	CaseReclaim               Event = "case.reclaim"                 // 找回的办件归到本人名下
 	QueueAttention            Event = "queue.attention"              // 办件要人处理
 	QueueRequeue              Event = "queue.requeue"                // 办件重新排队
 	QueueRetry                Event = "queue.retry"                  // 上传没成，稍后再试
@@ -99,6 +100,7 @@ var Events = []Event{
 	CaseRefused,
 	CaseShred,
 	CaseSalvage,
+	CaseReclaim,
 	QueueAttention,
 	QueueRequeue,
 	QueueRetry,
@@ -166,6 +168,7 @@ var catalogue = map[Event]Spec{
 	CaseRefused:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"acceptance", "due"}, Text: "县里不予办理"},
 	CaseShred:                 {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"count"}, Text: "到期销毁办件密钥"},
 	CaseSalvage:               {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"body", "files", "key", "lost"}, Text: "找回没有上传的办件"},
+	CaseReclaim:               {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{}, Text: "找回的办件归到本人名下"},
 	QueueAttention:            {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"attempts"}, Text: "办件要人处理"},
 	QueueRequeue:              {Kind: Single, End: "", Roles: []string{"staff", "technician", "system"}, Fields: []string{"attempts"}, Text: "办件重新排队"},
 	QueueRetry:                {Kind: Single, End: "", Roles: []string{"system", "staff", "technician"}, Fields: []string{"attempts", "next"}, Text: "上传没成，稍后再试"},

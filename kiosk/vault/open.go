@@ -252,9 +252,12 @@ func (v *Vault) load() error {
 }
 
 func (v *Vault) derive() {
-	v.owner = seal.Derive(v.secret, infoOwner, seal.DigestSize)
+	v.owner = ownerKey(v.secret)
 	v.origin = oplog.Origin(v.sign.Public())
 }
+
+// ownerKey is the key of OwnerIndex in a vault with this secret.
+func ownerKey(secret []byte) []byte { return seal.Derive(secret, infoOwner, seal.DigestSize) }
 
 // create fills a new database: the log's key, the first MAC key (its seed is
 // forgotten: there is no county yet to keep it for), and the vault's secret.

@@ -262,6 +262,9 @@ func workAll(t *testing.T, rec *recorder) {
 	must(t, err)
 	_, err = v.settledSince(ctx, 1)
 	must(t, err)
+	must(t, v.keepOwnerKey(ctx, "x", []byte("key")))
+	_, err = v.Reclaim(ctx, number(t, zhang))
+	must(t, err)
 	v.condemned = []string{v.scan(second.ID, "0-00.sealed")}
 	must(t, v.fence())
 	// A start after a power cut.

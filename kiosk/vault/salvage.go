@@ -18,6 +18,7 @@ import (
 	"cunban/kiosk/seal"
 	"cunban/kiosk/vault/carve"
 	"cunban/kiosk/vault/cryptfile"
+	"cunban/kiosk/vault/keys"
 )
 
 // Salvaged tells what was read out of a vault that was set aside.
@@ -59,9 +60,8 @@ func (v *Vault) Aside(ctx context.Context) (marks []string, err error) {
 // called again: what is here already is left alone.
 //
 // A body counts only with the digest that the queue, the case or the log names,
-// so that damage is never taken for content. A queued case keeps the owner's
-// index of the old vault, by which its owner does not find it here; the county
-// does. Errors: fs.ErrNotExist; cryptfile.ErrWrongKey when the file's header is
+// so that damage is never taken for content. A queued case keeps its owner's
+// index of the old vault until its owner asks, see Reclaim. Errors: fs.ErrNotExist; cryptfile.ErrWrongKey when the file's header is
 // damaged, or when the data key was changed since.
 func (v *Vault) Salvage(ctx context.Context, mark string) (rep Salvaged, err error) {
 	const what = "salvage"
@@ -76,6 +76,9 @@ func (v *Vault) Salvage(ctx context.Context, mark string) (rep Salvaged, err err
 	rep.Origin, rep.Size, rep.Bodies = w.origin, w.size, len(w.bodies)
 	found, lost := w.unsettled()
 	rep.Lost = lost
+	if err := v.keepOwnerKey(ctx, mark, w.owner); err != nil {
+		return rep, err
+	}
 	for _, u := range found {
 		if err := ctx.Err(); err != nil {
 			return rep, fmt.Errorf("vault: %s: %w", what, err)
@@ -110,6 +113,7 @@ type wreck struct {
 	over    map[string]bool    // cases that were withdrawn, from the log
 	files   map[string][]cases.QueuedFile
 	origin  string
+	owner   []byte // key of the old vault's OwnerIndex, nil when it is lost
 	size    int64
 	settled int
 }
@@ -175,6 +179,7 @@ func (v *Vault) openAside(name string) (*cryptfile.Sealed, int64, error) {
 
 // Numbers of columns by which tables are told apart; see migrations.
 const (
+	metaColumns = 2
 	bodyColumns = 3
 	logColumns  = 5
 	caseColumns = 7
@@ -191,6 +196,10 @@ func col[T any](r carve.Row, i int) (v T) {
 // row takes a row of any table for what it looks like.
 func (w *wreck) row(r carve.Row) {
 	switch len(r.Cols) {
+	case metaColumns:
+		if secret := col[[]byte](r, 1); col[string](r, 0) == metaSecret && len(secret) == keys.Size {
+			w.owner = ownerKey(secret)
+		}
 	case bodyColumns:
 		b := body{col[[]byte](r, 1), col[[]byte](r, 2)}
 		if len(b.envelope) > 0 && len(b.body) >= seal.Overhead {

@@ -12,6 +12,7 @@ import (
 
 	"cunban/kiosk/cases"
 	"cunban/kiosk/oplog"
+	"cunban/kiosk/resident"
 	"cunban/kiosk/vault/cryptfile"
 )
 
@@ -94,6 +95,23 @@ func TestSalvageWhole(t *testing.T) {
 				must(t, err)
 				_, err = cases.OpenBody(key, it.Body, it.CaseID, 1, it.KeyID)
 				must(t, err)
+			}
+			// Their owner finds them again, and nobody else does.
+			n := number(t, zhang)
+			if own, err := v.ByOwner(ctx, v.OwnerIndex(n)); err != nil || len(own) != 0 {
+				t.Fatalf("before: %d cases, %v", len(own), err)
+			}
+			if k, err := v.Reclaim(ctx, resident.IDNumber{}); err != nil || k != 0 {
+				t.Fatalf("another person: %d cases, %v", k, err)
+			}
+			if k, err := v.Reclaim(ctx, n); err != nil || k != len(unsent) {
+				t.Fatalf("%d cases reclaimed, %v", k, err)
+			}
+			if own, err := v.ByOwner(ctx, v.OwnerIndex(n)); err != nil || len(own) != len(unsent) {
+				t.Fatalf("after: %d cases, %v", len(own), err)
+			}
+			if k, err := v.Reclaim(ctx, n); err != nil || k != 0 {
+				t.Fatalf("%d cases a second time, %v", k, err)
 			}
 			rs, err := v.LogQuery(ctx, LogFilter{Event: oplog.VaultSalvage, Limit: 1})
 			if err != nil || len(rs) != 1 || rs[0].Fields["aside"] != mark || rs[0].Fields["origin"] != rep.Origin {
