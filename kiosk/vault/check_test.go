@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -78,6 +79,12 @@ func TestCheckFindsDamage(t *testing.T) {
 			}
 			b.submit(0)
 			b.verify()
+			// The new log tells of the old one, to auditors too.
+			var out bytes.Buffer
+			must(t, b.v.LogExport(ctx, &out))
+			if aside := b.v.Incidents()[0].Aside[0]; !strings.Contains(out.String(), `"event":"vault.damaged"`) || !strings.Contains(out.String(), aside) {
+				t.Errorf("the export does not tell of %s", aside)
+			}
 		})
 	}
 }
