@@ -42,6 +42,7 @@ type benchStage struct {
 var measurements = []measurement{
 	{"screen", "screen", benchScreen},
 	{"devices", "card", benchCard},
+	{"devices", "imaging", benchImaging},
 	{"vault", "submit", benchSubmit},
 	{"vault", "growth", benchGrowth},
 }

@@ -47,6 +47,7 @@ var proofs = []proof{
 	{"log", "tamper", proveTamper},
 	{"log", "receipt", proveReceipt},
 	{"vault", "leak", proveLeak},
+	{"devices", "imaging", proveImaging},
 	{"visit", "visit", proveVisit},
 }
 
@@ -71,7 +72,7 @@ func promisesCmd(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if err := install(ctx, *yes, debsBuild, debsRun, debsHeadless, debsTest, debsPlug); err != nil {
+	if err := install(ctx, *yes, debsBuild, debsRun, debsHeadless, debsTest, debsPlug, debsBench); err != nil {
 		return err
 	}
 	bin, err := build(ctx, root, programs...)

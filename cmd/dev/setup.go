@@ -26,7 +26,7 @@ var (
 	debsHeadless = debs{"to play a visit without a display", []string{"xvfb", "xauth", "xdotool", "imagemagick", "x11-utils", "poppler-utils"}}
 	debsTest     = debs{"for tests against real counterparts", []string{"cups-ipp-utils", "dbus", "opensc", "postgresql", "openssl", "zbar-tools", "gdb", "swtpm"}}
 	debsPlug     = debs{"to pull the plug of a guest", []string{"qemu-system-x86", "busybox-static", "e2fsprogs", "xz-utils"}}
-	debsBench    = debs{"as rivals in figures", []string{"chromium"}}
+	debsBench    = debs{"as rivals in figures, and to read pages", []string{"chromium", "tesseract-ocr", "tesseract-ocr-chi-sim", "unpaper"}}
 )
 
 // install brings in what is missing of the sets, after saying what and asking

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+)
+
+// imagingPkg makes pages of photographs and scans.
+const imagingPkg = "./device/scan/imaging"
+
+var (
+	saidCorners  = regexp.MustCompile(`corners within 1 % of the diagonal: (\d+) of (\d+); cut-off wrong: (\d+)`)
+	saidVerdicts = regexp.MustCompile(`called good: (\d+) of (\d+) bad pages; sent back: (\d+) of (\d+) good pages`)
+	saidReading  = regexp.MustCompile(`reading (\S+): ([\d.]+) % wrong, (\d+) ms`)
+)
+
+// reading is what a machine made of pages, by who made them.
+type reading struct{ wrong, ms float64 }
+
+// readings has n pages of each maker read.
+func readings(ctx context.Context, root string, n int) (map[string]reading, bool, error) {
+	ok, said, err := goTest(ctx, root, []string{"CUNBAN_READING=" + strconv.Itoa(n)}, imagingPkg, "^TestReading$")
+	if err != nil {
+		return nil, false, err
+	}
+	all := map[string]reading{}
+	for _, m := range saidReading.FindAllStringSubmatch(said, -1) {
+		wrong, err1 := strconv.ParseFloat(m[2], 64)
+		ms, err2 := strconv.ParseFloat(m[3], 64)
+		if err1 == nil && err2 == nil {
+			all[m[1]] = reading{wrong, ms}
+		}
+	}
+	for _, who := range []string{"clean", "camera", "untouched", "scan", "imagemagick", "unpaper"} {
+		if _, here := all[who]; !here {
+			return nil, false, fmt.Errorf("the reading test says nothing of %s:\n%s", who, said)
+		}
+	}
+	return all, ok, nil
+}
+
+// proveImaging measures page imaging against made pictures whose truth is known.
+func proveImaging(ctx context.Context, e proofStage) ([]promise, error) {
+	sets, pages := "4", 5
+	if e.long {
+		sets, pages = "60", 40
+	}
+	ok, said, err := goTest(ctx, e.root, []string{"CUNBAN_SPECIMENS=" + sets}, imagingPkg, "^(TestFind|TestSpecimens|TestNoSheet)$")
+	if err != nil {
+		return nil, err
+	}
+	corners, verdicts := saidCorners.FindStringSubmatch(said), saidVerdicts.FindStringSubmatch(said)
+	if corners == nil || verdicts == nil {
+		return nil, fmt.Errorf("the imaging tests say nothing:\n%s", said)
+	}
+	control, _, err := goTest(ctx, e.root, nil, imagingPkg, "^TestFindControl$")
+	if err != nil {
+		return nil, err
+	}
+	read, well, err := readings(ctx, e.root, pages)
+	if err != nil {
+		return nil, err
+	}
+	return []promise{
+		{Name: "a sheet's corners are found, level and cut out", Target: "≥ 95 % within 1 % of the diagonal, lines within 0.3°",
+			Measured: corners[1] + " of " + corners[2] + "; cut-off wrong: " + corners[3], Met: ok,
+			Control: "the whole picture taken for the sheet", ControlFailed: control},
+		{Name: "no unreadable page is called good", Target: "≤ 2 % of bad pages, ≤ 5 % of good ones sent back",
+			Measured: verdicts[1] + " of " + verdicts[2] + " called good, " + verdicts[3] + " of " + verdicts[4] + " sent back", Met: ok,
+			Control: "every page called good", ControlFailed: control},
+		{Name: "a photograph is read as well as the original", Target: "≤ 3 of 100 characters worse (tesseract)",
+			Measured: fmt.Sprintf("%.1f wrong, the original %.1f", read["camera"].wrong, read["clean"].wrong), Met: well,
+			Control: "the photograph as it is", ControlFailed: read["untouched"].wrong-read["clean"].wrong > 3},
+	}, nil
+}
+
+// benchImaging measures the making of pages beside the usual programs.
+func benchImaging(ctx context.Context, b benchStage) ([]figure, error) {
+	read, _, err := readings(ctx, b.root, max(b.rounds, 1))
+	if err != nil {
+		return nil, err
+	}
+	wrong := func(who string) string { return fmt.Sprintf("%.1f", read[who].wrong) }
+	note := "of 100 characters read wrongly: " + wrong("scan") + ", rival " + wrong("imagemagick") + ", unpaper " + wrong("unpaper") + ", original " + wrong("clean")
+	return []figure{
+		{Name: "crooked scan to page", Unit: "ms", Ours: read["scan"].ms, Rival: "ImageMagick -deskew", Other: read["imagemagick"].ms, Note: note},
+		{Name: "crooked scan to page", Unit: "ms", Ours: read["scan"].ms, Rival: "unpaper", Other: read["unpaper"].ms},
+		{Name: "12-megapixel photograph to page", Unit: "ms", Ours: read["camera"].ms, Rival: "promised", Other: 250,
+			Note: "neither rival finds a sheet; of 100 characters read wrongly: " + wrong("camera")},
+	}, nil
+}
