@@ -71,7 +71,8 @@ func (v *Vault) Submit(ctx context.Context, s cases.Submission) (saved cases.Cas
 	}
 	// Whether the revision is lawful is looked at before files are written: a
 	// second Submit of the same one must not touch the files of the first.
-	if _, err := v.successor(v.db, s); err != nil {
+	old, err := v.successor(v.db, s)
+	if err != nil {
 		return cases.Case{}, v.fail(what, err)
 	}
 	if err := v.fence(); err != nil {
@@ -83,7 +84,7 @@ func (v *Vault) Submit(ctx context.Context, s cases.Submission) (saved cases.Cas
 		return cases.Case{}, v.fail(what, err)
 	}
 	err = v.changeLocked(what, func(c *change) (err error) {
-		saved, err = c.submit(s)
+		saved, err = c.submit(s, old)
 		return err
 	})
 	if err != nil {
@@ -144,11 +145,9 @@ const (
 	textAttention = "没有传上去，工作人员正在处理"
 )
 
-func (c *change) submit(s cases.Submission) (cases.Case, error) {
-	old, err := c.v.successor(c.tx, s)
-	if err != nil {
-		return cases.Case{}, err
-	}
+// submit writes the rows of a submission; old is the case as it is, nil for a
+// new one.
+func (c *change) submit(s cases.Submission, old *cases.Case) (_ cases.Case, err error) {
 	cs, text := s.Case, textSaved
 	if old != nil {
 		text = textResaved

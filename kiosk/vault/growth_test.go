@@ -249,7 +249,7 @@ func (g *grower) batch(from, to int) error {
 		for k, s := range subs {
 			g.at = s.Case.SavedAt
 			c.now = g.at
-			cs, err := c.submit(s)
+			cs, err := c.submit(s, nil)
 			if err != nil {
 				return err
 			}

@@ -60,6 +60,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		return nil, err
 	}
 	v.kek.Wipe()
+	v.startResting()
 	return v, nil
 }
 
@@ -387,6 +388,7 @@ func (v *Vault) begin(ctx context.Context) error {
 // closes the database and wipes the keys. Whoever waits for a method gets
 // ErrClosed. It may be called again.
 func (v *Vault) Close(ctx context.Context) error {
+	v.resting.stop()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {

@@ -33,7 +33,7 @@ func demands(synchronous int) []demand {
 		{"secure_delete", "ON", "1"},
 		{"foreign_keys", "ON", "1"},
 		{"trusted_schema", "OFF", "0"},
-		{"wal_autocheckpoint", "1000", "1000"},
+		{"wal_autocheckpoint", fmt.Sprint(walPagesMax), fmt.Sprint(walPagesMax)},
 		{"journal_size_limit", "16777216", "16777216"},
 		{"cache_size", "-8192", "-8192"},
 	}

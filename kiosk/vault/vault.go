@@ -113,6 +113,8 @@ type Vault struct {
 	// walks over them; it is taken before mu.
 	logMu gosync.RWMutex
 
+	resting resting
+
 	mu        gosync.Mutex // one change after the other; guards what follows
 	closed    bool
 	tree      *oplog.Tree
@@ -242,7 +244,7 @@ func (v *Vault) fail(what string, err error) error {
 // change is one transaction: rows, log records and tree state together.
 type change struct {
 	v     *Vault
-	tx    *sql.Tx
+	tx    tx
 	now   time.Time
 	tree  *oplog.Tree
 	chain *oplog.Chain
@@ -266,7 +268,7 @@ func (v *Vault) changeLocked(what string, f func(c *change) error) error {
 	if v.closed {
 		return fmt.Errorf("vault: %s: %w", what, ErrClosed)
 	}
-	tx, err := v.db.Begin()
+	tx, err := begin(v.db)
 	if err != nil {
 		return v.fail(what, err)
 	}
@@ -289,6 +291,7 @@ func (v *Vault) changeLocked(what string, f func(c *change) error) error {
 	v.chain.Wipe()
 	v.tree, v.chain, v.quiet = c.tree, c.chain, c.quiet
 	v.sweepCondemned()
+	v.changed()
 	return nil
 }
 

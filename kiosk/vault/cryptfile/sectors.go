@@ -25,6 +25,7 @@ type Sealed struct {
 	f    File
 	sec  *seal.Sectors
 	size int64 // clear bytes; whole sectors after a reopen
+	end  int64 // of what was written last
 	disk int64 // sectors that exist in the file
 	held map[int64]*sector
 	free [][]byte // buffers for held
@@ -81,6 +82,13 @@ func (s *Sealed) Size() (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.size, nil
+}
+
+// End is where the last write ended: in a WAL, how much of it is in use.
+func (s *Sealed) End() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end
 }
 
 // ReadAt reads clear bytes, those that wait for a Sync too.
@@ -147,7 +155,7 @@ func (s *Sealed) WriteAt(p []byte, off int64) (int, error) {
 		h.have = max(h.have, in+n)
 		done += n
 		off += int64(n)
-		s.size = max(s.size, off)
+		s.size, s.end = max(s.size, off), off
 		if err := s.spill(); err != nil {
 			return done, err
 		}
@@ -311,7 +319,7 @@ func (s *Sealed) Truncate(size int64) error {
 		clear(h.b[in:])
 		h.have = SectorSize
 	}
-	s.size = size
+	s.size, s.end = size, min(s.end, size)
 	if s.disk > n {
 		if err := s.f.Truncate((n + 1) * SectorSize); err != nil {
 			return fmt.Errorf("truncate to %d sectors: %w", n, err)
@@ -353,7 +361,7 @@ func (s *Sealed) Close() error {
 		clear(b)
 	}
 	s.last, s.free, s.sec = nil, nil, nil
-	s.lastAt, s.disk, s.size = -1, 0, 0
+	s.lastAt, s.disk, s.size, s.end = -1, 0, 0, 0
 	if s.broken == nil {
 		s.broken = errors.New("the file is closed")
 	}

@@ -33,6 +33,7 @@ type Mount struct {
 	id  uint64
 	mu  gosync.Mutex
 	err error // last failure of the file system, which SQLite forgets to pass on
+	wal *Sealed
 }
 
 // SQLite keeps its list of VFSs per process and for good, so that one is
@@ -72,6 +73,17 @@ func (m *Mount) Detach() {
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
 	delete(registry.all, m.id)
+}
+
+// Backlog tells how much of the WAL is in use, bytes: what a checkpoint would
+// have to read. It stays as it is after one, until the WAL is begun anew.
+func (m *Mount) Backlog() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.wal == nil {
+		return 0
+	}
+	return m.wal.End()
 }
 
 // Failure returns the last failure of the file system and forgets it. SQLite
@@ -135,7 +147,13 @@ func (m *Mount) open(path string, flags sqlite3vfs.OpenFlag) (*Sealed, error) {
 			return nil, err
 		}
 	}
-	return Open(m.FS, path, m.Key)
+	s, err := Open(m.FS, path, m.Key)
+	if err == nil && flags&sqlite3vfs.OpenWAL != 0 {
+		m.mu.Lock()
+		m.wal = s
+		m.mu.Unlock()
+	}
+	return s, err
 }
 
 // Delete implements sqlite3vfs.VFS.
