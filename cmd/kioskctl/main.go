@@ -5,6 +5,7 @@
 //	kioskctl status  [--config FILE] [--json]
 //	kioskctl queue   [--config FILE] [--json]
 //	kioskctl devices [--config FILE] [--json]
+//	kioskctl doctor  [--config FILE] [--json]
 //	kioskctl log verify [--config FILE] [--json]
 //	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--seal-key PEM] [--json]
 //	kioskctl log export [--config FILE] [--out FILE] [--json]   FILE must not be there
@@ -76,6 +77,7 @@ const usage = `usage: kioskctl COMMAND [flags]
   status        how the terminal is: identity, line, queue, log, vault
   queue         cases that are not settled yet
   devices       state, cause and remedy of every device
+  doctor        look over this machine: services, rights, clock, disk, network
   log verify    check the operation log (live, or an exported file)
   log export    write the operation log to a file
   log query     look into the operation log: by time, case, account, service, device, outcome
@@ -109,6 +111,8 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 		return c.ask(args[1:], "queue", c.queue)
 	case "devices":
 		return c.ask(args[1:], "devices", c.devices)
+	case "doctor":
+		return c.doctor(args[1:])
 	case "enrol":
 		return c.enrol(args[1:])
 	case "stop":

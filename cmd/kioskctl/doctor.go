@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cunban/device"
+	"cunban/device/pcsc"
+	"cunban/device/print"
+	"cunban/device/scan"
+	"cunban/kiosk/app/control"
+	"cunban/kiosk/app/doctor"
+)
+
+// gradeMarks are how findings look on a terminal.
+var gradeMarks = map[doctor.Grade]string{doctor.Good: "好", doctor.Skipped: "不用", doctor.Warn: "注意", doctor.Bad: "不好"}
+
+// doctor looks over the machine. Devices are asked through the running program,
+// or opened here when none runs. Exit code 1 when something is bad.
+func (c *command) doctor(args []string) int {
+	if code := c.flags("doctor", args, nil); code != exitOK {
+		return code
+	}
+	if code := c.load(); code != exitOK {
+		return code
+	}
+	probe := c.opened // nobody else has the devices
+	var list []device.Health
+	raw, err := c.question("devices")
+	if err == nil {
+		err = json.Unmarshal(raw, &list)
+	}
+	switch {
+	case err == nil:
+		probe = func(_ context.Context, k device.Kind) (device.Health, bool) {
+			i := slices.IndexFunc(list, func(h device.Health) bool { return h.Kind == k })
+			if i < 0 {
+				return device.Health{}, false
+			}
+			return list[i], true
+		}
+	case !errors.Is(err, control.ErrNotRunning):
+		return c.fail(err)
+	}
+	all := doctor.Examine(c.ctx, doctor.Machine{Probe: probe}, c.cfg)
+	if c.json {
+		if code := c.print(all); code != exitOK {
+			return code
+		}
+	} else {
+		for _, f := range all {
+			fmt.Fprintf(c.out, "[%s] %s：%s\n", gradeMarks[f.Grade], f.Title, f.Found)
+			if f.Remedy != "" {
+				fmt.Fprintf(c.out, "      办法：%s\n", f.Remedy)
+			}
+			if f.Detail != "" && f.Grade != doctor.Good {
+				fmt.Fprintf(c.out, "      (%s)\n", f.Detail)
+			}
+		}
+	}
+	if doctor.Worst(all) == doctor.Bad {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// opened opens a device of the configuration and tells how it is. Another kind
+// than those is not probed.
+func (c *command) opened(ctx context.Context, k device.Kind) (device.Health, bool) {
+	auto := func(s string) string {
+		if s == "auto" {
+			return ""
+		}
+		return s
+	}
+	d := c.cfg.Devices
+	switch k {
+	case device.KindCardReader:
+		return settled(ctx, pcsc.New(pcsc.Options{Reader: auto(d.CardReader)}))
+	case device.KindScanner:
+		return settled(ctx, scan.NewSANE(scan.SANEOptions{Device: auto(d.Scanner), ConfigDir: d.SaneConfig}))
+	case device.KindPagePrinter:
+		p, err := print.New(print.Options{URI: d.Printer})
+		if err != nil {
+			return device.Health{Kind: k, State: device.StateFault, Cause: "打印机的地址写得不对。", Remedy: "改正配置里的 devices.printer。", Detail: err.Error()}, true
+		}
+		return settled(ctx, p)
+	}
+	return device.Health{}, false
+}
+
+// settled runs a driver until it knows how its device is.
+func settled(ctx context.Context, d device.Device) (device.Health, bool) {
+	run, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	known := make(chan struct{}, 1)
+	cancel := d.Subscribe(func(e device.Event) {
+		if e.Health != nil && e.Health.State != device.StateUnknown {
+			select {
+			case known <- struct{}{}:
+			default:
+			}
+		}
+	})
+	go func() {
+		defer close(ended)
+		_ = d.Run(run) // ends with its context
+	}()
+	select {
+	case <-known:
+	case <-ctx.Done():
+	}
+	h := d.Health()
+	cancel()
+	stop()
+	<-ended
+	return h, h.State != device.StateUnknown
+}
