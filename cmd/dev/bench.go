@@ -319,27 +319,6 @@ func benchCard(ctx context.Context, b benchStage) ([]figure, error) {
 		Other: quantile(other, .5), Note: fmt.Sprintf("median of %d; opensc-tool reads and shows nothing", b.rounds)}}, nil
 }
 
-// benchSubmit takes the figures of the vault's own benchmarks.
-func benchSubmit(ctx context.Context, b benchStage) ([]figure, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^(BenchmarkSubmit|BenchmarkPlainSQLite)$", "-benchtime", "2000x", "./kiosk/vault")
-	cmd.Dir = b.root
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("go test -bench: %w\n%s", err, out)
-	}
-	got := benchLines(out)
-	ours, other := got["BenchmarkSubmit"], got["BenchmarkPlainSQLite"]
-	var rows []figure
-	for _, q := range []string{"p50-ns", "p99-ns"} {
-		if ours[q] == 0 || other[q] == 0 {
-			return rows, fmt.Errorf("no %s in the benchmarks' output\n%s", q, out)
-		}
-		rows = append(rows, figure{Name: "submit " + strings.TrimSuffix(q, "-ns"), Unit: "ms", Ours: ours[q] / 1e6, Rival: "plain SQLite, same rows, FULL",
-			Other: other[q] / 1e6, Note: "2000 submissions; the vault encrypts file and WAL"})
-	}
-	return rows, nil
-}
-
 // benchLines reads the output of go test -bench: name → unit → value.
 func benchLines(out []byte) map[string]map[string]float64 {
 	all := map[string]map[string]float64{}
