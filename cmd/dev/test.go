@@ -35,7 +35,7 @@ func testCmd(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("test", flag.ContinueOnError)
 	yes := fs.Bool("yes", false, "install what is missing without asking")
 	race := fs.Bool("race", true, "run the tests with the race detector")
-	only := fs.String("only", "", "only these checks, comma between: fmt, vet, staticcheck, floors, tests, plug, visits")
+	only := fs.String("only", "", "only these checks, comma between: fmt, vet, staticcheck, floors, tests, plug, video, visits")
 	out := fs.String("out", filepath.Join(".run", "test-out"), "folder for the visits' pictures")
 	if err := parse(fs, args); err != nil {
 		return err
@@ -58,6 +58,7 @@ func testCmd(ctx context.Context, args []string) error {
 		}},
 		{"tests", func(ctx context.Context, root string) error { return goTests(ctx, root, *race) }},
 		{"plug", testPlug},
+		{"video", testVideo},
 		{"visits", func(ctx context.Context, root string) error { return testVisits(ctx, root, *out) }},
 	}
 	if *only != "" {

@@ -35,6 +35,9 @@ const (
 	// DefaultSettle is how many pictures are passed over before one is kept: a
 	// camera needs them to get its exposure right.
 	DefaultSettle = 6
+	// settleTime is how long it does so at most: many cameras give two of their
+	// largest pictures a second.
+	settleTime = time.Second
 )
 
 // Errors beyond those of device.DocumentSource.
@@ -331,9 +334,13 @@ func (c *Camera) Capture(ctx context.Context) (device.Page, error) {
 
 // take waits until the exposure has settled and keeps the next whole picture.
 func (c *Camera) take(ctx context.Context, s stream) (img image.Image, err error) {
+	var first time.Time
 	for i := 0; ; i++ {
 		err = s.next(ctx, c.o.FrameWait, func(b []byte) (err error) {
-			if i >= c.o.Settle {
+			if i == 0 {
+				first = c.o.Now()
+			}
+			if i >= c.o.Settle || c.o.Now().Sub(first) >= settleTime {
 				img, err = decode(s.mode(), b)
 			}
 			return err

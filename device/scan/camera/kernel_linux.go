@@ -1,3 +1,5 @@
+//go:build linux && cgo
+
 package camera
 
 import (
@@ -25,6 +27,10 @@ type kernel struct{}
 // buffers is how many pictures the kernel may hold; with more the newest would
 // be older.
 const buffers = 4
+
+// fastest is how many pictures a second are asked for; a camera gives what it
+// can.
+const fastest = 30
 
 // find implements system.
 func (kernel) find(path string) (found, error) {
@@ -113,7 +119,7 @@ func (kernel) open(path string, choose func([]mode) (mode, bool)) (stream, error
 	if err != nil {
 		return nil, fmt.Errorf("camera: open %s: %w", path, err)
 	}
-	s := &video{handle: handle{fd: fd, count: buffers}, path: path}
+	s := &video{handle: handle{fd: fd, count: buffers}}
 	if err := s.start(choose); err != nil {
 		return nil, errors.Join(fmt.Errorf("camera: start %s: %w", path, meaning(err)), s.close())
 	}
@@ -123,7 +129,6 @@ func (kernel) open(path string, choose func([]mode) (mode, bool)) (stream, error
 // video is a camera that streams. It is for one goroutine.
 type video struct {
 	handle
-	path   string
 	m      mode
 	mapped [][]byte
 	on     bool
@@ -152,6 +157,9 @@ func (v *video) start(choose func([]mode) (mode, bool)) error {
 	if !v.m.format.known() {
 		return fmt.Errorf("%w: %s", ErrFormat, v.m.format)
 	}
+	// Many cameras stay at the rate that their last user, or their largest
+	// picture, left; one that has a single rate refuses, and keeps it.
+	_ = v4l2.SetStreamParam(v.fd, v4l2.BufTypeVideoCapture, v4l2.StreamParam{Capture: v4l2.CaptureParam{TimePerFrame: v4l2.Fract{Numerator: 1, Denominator: fastest}}})
 	req, err := v4l2.InitBuffers(&v.handle)
 	if err != nil {
 		return err
@@ -269,12 +277,13 @@ func (v *video) await(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// gone tells an unplugged camera from one in trouble.
+// gone tells an unplugged camera from one in trouble: the kernel answers no
+// question about one that is gone, while its file stays for some moments.
 func (v *video) gone(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, e := os.Stat(v.path); e != nil {
+	if _, e := v4l2.GetCapability(v.fd); e != nil {
 		return fmt.Errorf("camera: %w: %w", device.ErrAbsent, err)
 	}
 	return fmt.Errorf("camera: %w", meaning(err))

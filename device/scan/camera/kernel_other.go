@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux || !cgo
 
 package camera
 
@@ -9,7 +9,8 @@ import (
 )
 
 // kernel has no video interface that is known here: the clerk's computer uses
-// the page folder.
+// the page folder, and go4vl takes the numbers of Linux's calls from its C
+// headers.
 type kernel struct{}
 
 func (kernel) find(string) (found, error) {
