@@ -11,6 +11,7 @@ import (
 	"cunban/device/pcsc"
 	"cunban/device/print"
 	"cunban/device/scan"
+	"cunban/device/scan/camera"
 	"cunban/kiosk/app/control"
 	"cunban/kiosk/app/doctor"
 )
@@ -82,6 +83,9 @@ func (c *command) opened(ctx context.Context, k device.Kind) (device.Health, boo
 		return settled(ctx, pcsc.New(pcsc.Options{Reader: auto(d.CardReader)}))
 	case device.KindScanner:
 		return settled(ctx, scan.NewSANE(scan.SANEOptions{Device: auto(d.Scanner), ConfigDir: d.SaneConfig}))
+	case device.KindDocCamera:
+		// Run only looks whether it is there; a picture says whether it works.
+		return camera.New(camera.Options{Path: auto(d.DocCamera)}).SelfTest(ctx), true
 	case device.KindPagePrinter:
 		p, err := print.New(print.Options{URI: d.Printer})
 		if err != nil {

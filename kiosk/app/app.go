@@ -79,7 +79,7 @@ type App struct {
 	left      chan struct{} // a visit ended, see forgets
 
 	devices []device.Device
-	sources []device.DocumentSource
+	sources []source
 	printer device.Printer
 	spooled atomic.Bool // a job of this session did not come out for certain
 	speaker device.Speaker

@@ -77,6 +77,30 @@ func TestScannerUnpluggedInTheMiddle(t *testing.T) {
 	words(t, err, "SC-91", "没有这个扫描设备")
 }
 
+// TestCameraThatIsNotThere: the source says so in its own words, on the page,
+// to technicians and when a page is asked for.
+func TestCameraThatIsNotThere(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Config.Devices.DocCamera = filepath.Join(t.TempDir(), "video0") })
+	h.await("the camera's health", func() bool {
+		for _, d := range h.Devices() {
+			if d.Kind == device.KindDocCamera {
+				return d.State == device.StateAbsent
+			}
+		}
+		return false
+	})
+	for _, s := range h.Sources() {
+		if s.Kind == device.KindDocCamera && s.Name != "高拍仪" {
+			t.Errorf("called %s", s.Name)
+		}
+	}
+	_, err := h.Take(t.Context(), device.KindDocCamera)
+	words(t, err, "DC-01", "没有找到高拍仪")
+	if !strings.Contains(remedy(err), "拍好的页都在") || !strings.Contains(remedy(err), "以后补交") {
+		t.Errorf("remedy %q", remedy(err))
+	}
+}
+
 // startPrinter runs a simulated IPP printer.
 func startPrinter(t *testing.T) (*sim.Printer, string) {
 	t.Helper()

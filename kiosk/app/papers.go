@@ -1,20 +1,12 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"image"
-	"image/jpeg"
 	"strings"
 	"time"
 
-	"golang.org/x/image/draw"
-
 	"cunban/device"
-	"cunban/device/scan"
-	"cunban/device/scan/imaging"
 	"cunban/kiosk/cases"
 	"cunban/kiosk/oplog"
 	"cunban/kiosk/paper"
@@ -145,65 +137,6 @@ func (a *App) Print(ctx context.Context, title string, pdf []byte, progress func
 	}
 	r.Remedy = strings.TrimSuffix(r.Remedy, "。") // the page goes on from here
 	return r, nil
-}
-
-// Sources implements ui.Backend.
-func (a *App) Sources() []ui.Source {
-	var out []ui.Source
-	for _, s := range a.sources {
-		name := "扫描仪"
-		if s.Kind() == device.KindPageFolder {
-			name = "帮办员电脑"
-		}
-		out = append(out, ui.Source{Kind: s.Kind(), Name: name, Health: s.Health()})
-	}
-	return out
-}
-
-// pagesKept is what a person must hear when a scan failed.
-const pagesKept = "扫好的页都在"
-
-// previewWidth is how wide a captured page is shown, in pixels.
-const previewWidth = 900
-
-// Take implements ui.Backend.
-func (a *App) Take(ctx context.Context, k device.Kind) (ui.Shot, error) {
-	release := a.sess.Hold()
-	defer release()
-	for _, s := range a.sources {
-		if s.Kind() != k {
-			continue
-		}
-		page, err := s.Capture(ctx)
-		if err != nil {
-			code, cause, remedy := scan.Explain(err)
-			if !strings.Contains(remedy, pagesKept) {
-				remedy = also(remedy, "已经"+pagesKept)
-			}
-			return ui.Shot{}, plain(code, cause, remedy, err)
-		}
-		data, v, err := imaging.Prepare(page.Image, imaging.Options{DPI: page.DPI, Camera: page.Kind == device.KindDocCamera})
-		if err != nil {
-			return ui.Shot{}, plain("SC-90", "这一页没有处理好", "请再扫一次。已经扫好的页都在", err)
-		}
-		small, err := jpeg.Decode(bytes.NewReader(data))
-		if err != nil {
-			return ui.Shot{}, fmt.Errorf("show the page: %w", err)
-		}
-		return ui.Shot{JPEG: data, Preview: shrink(small, previewWidth), OK: v.OK, Words: v.Words, Blank: v.Fault == imaging.Blank, Source: page.Source}, nil
-	}
-	return ui.Shot{}, plain("SC-91", "没有这个扫描设备", "请先按“以后补交”，或请帮办拍", errors.New("no source "+string(k)))
-}
-
-// shrink makes a picture at most width pixels wide.
-func shrink(img image.Image, width int) image.Image {
-	b := img.Bounds()
-	if b.Dx() <= width {
-		return img
-	}
-	out := image.NewRGBA(image.Rect(0, 0, width, b.Dy()*width/b.Dx()))
-	draw.ApproxBiLinear.Scale(out, out.Rect, img, b, draw.Src, nil)
-	return out
 }
 
 // inBeijing gives a case's times in the zone of the paper.

@@ -9,6 +9,7 @@ import (
 	"cunban/device/pcsc"
 	"cunban/device/print"
 	"cunban/device/scan"
+	"cunban/device/scan/camera"
 	"cunban/device/sdt"
 	"cunban/device/social"
 	"cunban/device/speech"
@@ -86,13 +87,19 @@ func (a *App) makeDevices() {
 			name = ""
 		}
 		s := scan.NewSANE(scan.SANEOptions{Device: name, ConfigDir: d.SaneConfig, Logger: a.log})
-		a.sources = append(a.sources, s)
-		a.devices = append(a.devices, s)
+		a.addSource(source{s, "扫描仪", "扫", scan.Explain})
+	}
+	if d.DocCamera != "off" && d.DocCamera != "" {
+		path := d.DocCamera
+		if path == "auto" {
+			path = ""
+		}
+		s := camera.New(camera.Options{Path: path, Now: a.o.Now, Logger: a.log})
+		a.addSource(source{s, "高拍仪", "拍", camera.Explain})
 	}
 	if d.PageFolder != "" {
 		s := scan.NewFolder(scan.FolderOptions{Dir: d.PageFolder, Logger: a.log})
-		a.sources = append(a.sources, s)
-		a.devices = append(a.devices, s)
+		a.addSource(source{s, "帮办员电脑", "扫", scan.Explain})
 	}
 	if d.Printer != "off" {
 		p, err := print.New(print.Options{URI: d.Printer, Logger: a.log})

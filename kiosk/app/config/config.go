@@ -54,6 +54,10 @@ type Devices struct {
 	IDReader   string `yaml:"id_reader"`   // off, or a serial device file
 	Scanner    string `yaml:"scanner"`     // auto, off, or a SANE device name
 	SaneConfig string `yaml:"sane_config"` // folder with dll.conf, "" = the system's
+	// DocCamera is auto, off, or a device file such as /dev/video2. auto takes the
+	// first camera: where there is one for faces too, name the file, best one of
+	// /dev/v4l/by-id, which stays the same.
+	DocCamera  string `yaml:"doc_camera"`
 	PageFolder string `yaml:"page_folder"` // "" = none
 	Printer    string `yaml:"printer"`     // off, or an ipp:// or http:// address
 	Speech     string `yaml:"speech"`      // auto, off, or a folder for sound files
@@ -105,7 +109,7 @@ type Office struct {
 // Default is what holds where the file says nothing.
 func Default() Config {
 	return Config{
-		Devices:   Devices{CardReader: "auto", IDReader: "off", Scanner: "auto", Printer: "off", Speech: "auto"},
+		Devices:   Devices{CardReader: "auto", IDReader: "off", Scanner: "auto", DocCamera: "off", Printer: "off", Speech: "auto"},
 		Keys:      []Key{{Kind: "file"}},
 		Office:    Office{County: "芮城县人力资源和社会保障局", Hours: "工作日 8:00—12:00，14:30—18:00", ConsultPhone: "12333"},
 		MinFreeMB: 200,
@@ -254,6 +258,9 @@ func (c Config) check(name string, f *ast.File) error {
 		if u, err := url.Parse(p); err != nil || !slices.Contains([]string{"ipp", "ipps", "http", "https"}, u.Scheme) || u.Host == "" {
 			bad("$.devices.printer", fmt.Sprintf("printer %q is not an address", p), "off, ipp://host[:port]/path, http://host[:port]/path")
 		}
+	}
+	if d := c.Devices.DocCamera; d != "auto" && d != "off" && !filepath.IsAbs(d) {
+		bad("$.devices.doc_camera", fmt.Sprintf("doc_camera %q is not a camera", d), "auto, off, or a device file such as /dev/video0")
 	}
 	c.checkKeys(bad)
 	for _, n := range []struct {

@@ -21,6 +21,7 @@ func TestFaultsNameFileLineAndWhatIsAllowed(t *testing.T) {
 		"key option missing":    {"data: d\nkeys:\n  - kind: file\n  - kind: usb\n", `k.yaml:4: key source usb needs path (allowed: kind, path, name)`},
 		"relative device":       {"data: d\nkeys:\n  - kind: tpm2\n    device: tpm0\n", `k.yaml:4: device "tpm0" (allowed: an absolute path`},
 		"printer":               {"data: d\ndevices:\n  printer: hp\n", `k.yaml:3: printer "hp" is not an address`},
+		"document camera":       {"data: d\ndevices:\n  doc_camera: video0\n", `k.yaml:3: doc_camera "video0" is not a camera (allowed: auto, off, or a device file`},
 		"negative":              {"data: d\nwaits:\n  idle: -1\n", "k.yaml:3: waits.idle is negative"},
 		"law":                   {"data: d\nkeep:\n  log_days: 30\n", "k.yaml:3: keep.log_days is 30 (allowed: 0 (never pruned), or 183 or more)"},
 		"hour":                  {"data: d\nkeep:\n  hour: 24\n", "k.yaml:3: keep.hour is 24 (allowed: 0 to 23)"},

@@ -161,6 +161,10 @@ func scanner(ctx context.Context, m *Machine, c config.Config) Finding {
 	return probed(ctx, m, c.Devices.Scanner == off, device.KindScanner, "扫描仪")
 }
 
+func docCamera(ctx context.Context, m *Machine, c config.Config) Finding {
+	return probed(ctx, m, c.Devices.DocCamera == off || c.Devices.DocCamera == "", device.KindDocCamera, "高拍仪")
+}
+
 func printer(ctx context.Context, m *Machine, c config.Config) Finding {
 	return probed(ctx, m, c.Devices.Printer == off || c.Devices.Printer == "", device.KindPagePrinter, "打印机")
 }

@@ -81,6 +81,7 @@ var checks = []check{
 	{"rights", "设备权限", rights},
 	{"autosuspend", "省电休眠", autosuspend},
 	{"scanner", "扫描仪", scanner},
+	{"camera", "高拍仪", docCamera},
 	{"printer", "打印机", printer},
 	{"print-files", "打印留底", printFiles},
 	{"sound", "声音", sound},

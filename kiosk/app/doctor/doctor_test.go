@@ -26,7 +26,7 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	l := &lab{t: t, no: map[string]bool{}, probe: map[device.Kind]device.Health{}}
-	for _, k := range []device.Kind{device.KindCardReader, device.KindScanner, device.KindPagePrinter} {
+	for _, k := range []device.Kind{device.KindCardReader, device.KindScanner, device.KindDocCamera, device.KindPagePrinter} {
 		l.probe[k] = device.Health{Kind: k, Name: "Test", State: device.StateReady}
 	}
 	l.m = Machine{
@@ -54,6 +54,7 @@ func newLab(t *testing.T) *lab {
 	l.c = config.Default()
 	l.c.Data, l.c.Upstream, l.c.MinFreeMB = "/var/lib/cunban", "https://county.example:8443", 200
 	l.c.Devices.IDReader, l.c.Devices.Printer, l.c.Devices.Speech = "/dev/serial/by-id/usb-sdt", "ipp://127.0.0.1/ipp/print", "auto"
+	l.c.Devices.DocCamera = "auto"
 	l.c.Keys = []config.Key{{Kind: "tpm2"}}
 	for p, text := range map[string]string{
 		readerSocket: "",
@@ -139,6 +140,8 @@ func TestSpoilt(t *testing.T) {
 		"reader may sleep":      {"autosuspend", Warn, func(l *lab) { l.put("/sys/bus/usb/devices/1-2/power/control", "auto") }},
 		"scanner in trouble":    {"scanner", Bad, func(l *lab) { l.trouble(device.KindScanner) }},
 		"scanner not probed":    {"scanner", Warn, func(l *lab) { delete(l.probe, device.KindScanner) }},
+		"camera in trouble":     {"camera", Bad, func(l *lab) { l.trouble(device.KindDocCamera) }},
+		"camera not probed":     {"camera", Warn, func(l *lab) { delete(l.probe, device.KindDocCamera) }},
 		"printer in trouble":    {"printer", Bad, func(l *lab) { l.trouble(device.KindPagePrinter) }},
 		"CUPS keeps files":      {"print-files", Bad, func(l *lab) { l.put("/etc/cups/cupsd.conf", "# PreserveJobFiles No\n") }},
 		"no sound card":         {"sound", Warn, func(l *lab) { l.put("/proc/asound/cards", "--- no soundcards ---") }},

@@ -1,0 +1,98 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"strings"
+
+	"golang.org/x/image/draw"
+
+	"cunban/device"
+	"cunban/device/scan/imaging"
+	"cunban/kiosk/ui"
+)
+
+// source is a driver that gives pages, with its words: each explains its own
+// errors.
+type source struct {
+	device.DocumentSource
+	name    string // 扫描仪
+	verb    string // what is done with it: 扫, 拍
+	explain func(error) (code, cause, remedy string)
+}
+
+func (a *App) addSource(s source) {
+	a.sources = append(a.sources, s)
+	a.devices = append(a.devices, s.DocumentSource)
+}
+
+// Sources implements ui.Backend.
+func (a *App) Sources() []ui.Source {
+	var out []ui.Source
+	for _, s := range a.sources {
+		out = append(out, ui.Source{Kind: s.Kind(), Name: s.name, Health: s.Health()})
+	}
+	return out
+}
+
+// sourceOf is the source of a kind. Error: *ui.Trouble.
+func (a *App) sourceOf(k device.Kind) (source, error) {
+	for _, s := range a.sources {
+		if s.Kind() == k {
+			return s, nil
+		}
+	}
+	return source{}, plain("SC-91", "没有这个扫描设备", "请先按“以后补交”，或请帮办拍", errors.New("no source "+string(k)))
+}
+
+// trouble gives an error of a source its words, among them that no page is lost.
+func (s source) trouble(err error) error {
+	code, cause, remedy := s.explain(err)
+	if kept := s.verb + "好的页都在"; !strings.Contains(remedy, kept) {
+		remedy = also(remedy, "已经"+kept)
+	}
+	return plain(code, cause, remedy, err)
+}
+
+// previewWidth is how wide a captured page is shown, in pixels.
+const previewWidth = 900
+
+// Take implements ui.Backend.
+func (a *App) Take(ctx context.Context, k device.Kind) (ui.Shot, error) {
+	release := a.sess.Hold()
+	defer release()
+	s, err := a.sourceOf(k)
+	if err != nil {
+		return ui.Shot{}, err
+	}
+	page, err := s.Capture(ctx)
+	if err != nil {
+		return ui.Shot{}, s.trouble(err)
+	}
+	// The whole picture shows more than the page: it goes as soon as it can.
+	defer ui.WipeImage(page.Image)
+	data, v, err := imaging.Prepare(page.Image, imaging.Options{DPI: page.DPI, Camera: page.Kind == device.KindDocCamera})
+	if err != nil {
+		return ui.Shot{}, plain("SC-90", "这一页没有处理好", fmt.Sprintf("请再%s一次。已经%[1]s好的页都在", s.verb), err)
+	}
+	small, err := jpeg.Decode(bytes.NewReader(data))
+	if err != nil {
+		return ui.Shot{}, fmt.Errorf("show the page: %w", err)
+	}
+	return ui.Shot{JPEG: data, Preview: shrink(small, previewWidth), OK: v.OK, Words: v.Words, Blank: v.Fault == imaging.Blank, Source: page.Source}, nil
+}
+
+// shrink makes a picture at most width pixels wide.
+func shrink(img image.Image, width int) image.Image {
+	b := img.Bounds()
+	if b.Dx() <= width {
+		return img
+	}
+	out := image.NewRGBA(image.Rect(0, 0, width, b.Dy()*width/b.Dx()))
+	draw.ApproxBiLinear.Scale(out, out.Rect, img, b, draw.Src, nil)
+	return out
+}
