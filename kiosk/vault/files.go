@@ -97,17 +97,39 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// removeScans takes files away again. What stays is an orphan that the next
-// start sweeps.
+// removeScans takes files of a case away again. What stays, or might come back
+// with a power cut, is an orphan that the next start sweeps, however this run
+// ends.
 func (v *Vault) removeScans(names []string) {
+	if err := v.dropScans(names); err != nil {
+		v.unswept = true
+		v.log.Warn("vault: a scan that is not needed stays until the next start", "err", err)
+	}
+}
+
+// dropScans removes files of one case for good.
+func (v *Vault) dropScans(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var errs []error
 	for _, n := range names {
-		if err := ignoreMissing(v.fs.Remove(n)); err != nil {
-			v.log.Warn("vault: a scan that is not needed stays until the next start", "err", err)
-		}
+		errs = append(errs, ignoreMissing(v.fs.Remove(n)))
 	}
-	if len(names) > 0 {
-		_ = v.fs.Remove(filepath.Dir(names[0])) // succeeds when it is empty
+	return errors.Join(append(errs, v.syncScans(filepath.Dir(names[0])))...)
+}
+
+// syncScans makes it durable that files of a case were removed; the last takes
+// the folder with it.
+func (v *Vault) syncScans(dir string) error {
+	left, err := v.fs.List(dir)
+	switch {
+	case err != nil:
+		return err
+	case len(left) > 0:
+		return v.fs.SyncDir(dir)
 	}
+	return errors.Join(ignoreMissing(v.fs.Remove(dir)), v.fs.SyncDir(v.path(scansName)))
 }
 
 // fence makes certain that a commit that failed cannot come back with a power
@@ -169,7 +191,6 @@ func (v *Vault) sweepCase(ctx context.Context, dir string) (removed int, err err
 	if err != nil {
 		return 0, err
 	}
-	left := len(names)
 	for _, name := range names {
 		var known int
 		if err := v.db.QueryRowContext(ctx, "SELECT count(*) FROM files WHERE case_id=? AND name=?", dir, name).Scan(&known); err != nil {
@@ -182,12 +203,11 @@ func (v *Vault) sweepCase(ctx context.Context, dir string) (removed int, err err
 			return removed, err
 		}
 		removed++
-		left--
 	}
-	if left == 0 {
-		_ = v.fs.Remove(v.scan(dir)) // an empty folder harms nobody
+	if removed == 0 && len(names) > 0 {
+		return 0, nil
 	}
-	return removed, nil
+	return removed, v.syncScans(v.scan(dir))
 }
 
 // lookForScans tells when a file is gone that is still to be sent.

@@ -405,9 +405,17 @@ func (v *Vault) Close(ctx context.Context) error {
 // lastChange signs what no checkpoint covers and notes that the program ended
 // properly.
 func (v *Vault) lastChange() error {
+	if err := v.fence(); err != nil { // after a clean end nobody would sweep
+		return err
+	}
 	return v.changeLocked("close", func(c *change) error {
 		if !c.quiet {
 			if _, err := c.sign(); err != nil {
+				return err
+			}
+		}
+		if v.unswept {
+			if err := c.oweSweep(); err != nil {
 				return err
 			}
 		}

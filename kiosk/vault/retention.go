@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -138,26 +137,13 @@ func (v *Vault) shred(ctx context.Context, id string, before time.Time) (done bo
 // submission that failed, these must not come back with a power cut. What
 // cannot be removed is swept at the next start, however this run ends.
 func (v *Vault) destroyScans(id string, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	var errs []error
-	for _, n := range names {
-		errs = append(errs, ignoreMissing(v.fs.Remove(n)))
-	}
-	dir := filepath.Dir(names[0])
-	if left, err := v.fs.List(dir); err == nil && len(left) == 0 {
-		errs = append(errs, ignoreMissing(v.fs.Remove(dir)))
-	} else {
-		errs = append(errs, err, ignoreMissing(v.fs.SyncDir(dir)))
-	}
-	err := errors.Join(append(errs, v.fs.SyncDir(v.path(scansName)))...)
+	err := v.dropScans(names)
 	if err == nil {
 		return nil
 	}
 	err = fmt.Errorf("remove the scans of case %s: %w", id, err)
 	return v.fail("destroy what was in a case", errors.Join(err, v.changeLocked("owe a sweep", func(c *change) error {
-		return c.exec("INSERT INTO meta(key, val) VALUES(?,?) ON CONFLICT(key) DO UPDATE SET val=excluded.val", metaOwed, []byte("1"))
+		return c.oweSweep()
 	})))
 }
 
@@ -192,4 +178,9 @@ func (v *Vault) scrub() error {
 		return errBusy
 	}
 	return nil
+}
+
+// oweSweep lets the next start sweep, clean or not.
+func (c *change) oweSweep() error {
+	return c.exec("INSERT INTO meta(key, val) VALUES(?,?) ON CONFLICT(key) DO UPDATE SET val=excluded.val", metaOwed, []byte("1"))
 }

@@ -122,6 +122,7 @@ type Vault struct {
 	chain     *oplog.Chain
 	quiet     bool     // nothing but checkpoints since the last checkpoint
 	condemned []string // scans of submissions whose commit failed
+	unswept   bool     // scans that nobody needs may be there after this run
 }
 
 // IncidentKind is the closed set of incidents.
