@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"syscall"
 	"testing"
 
 	"cunban/kiosk/cases"
@@ -55,4 +56,36 @@ func TestDiskFull(t *testing.T) {
 	wantErr(t, err, cases.ErrDiskFull)
 	b.v.o.FreeBytes = func(string) (int64, error) { return DefaultMinFree, nil }
 	must(t, b.v.Room(ctx))
+}
+
+// TestOneFailedCallIsNotDamage: a start during which any one call fails either
+// says so or finds everything; a vault that is whole is never set aside.
+func TestOneFailedCallIsNotDamage(t *testing.T) {
+	im := makeImages(t)
+	l := newLife(t, im)
+	for n := 1; ; n++ {
+		l.begin(image{im.by[startUsed].disk.Copy(), newLedger(), im.by[startUsed].at}, nil)
+		hit := false
+		l.disk.Inject(func(c faultfs.Call) *faultfs.Fault {
+			if c.N != n {
+				return nil
+			}
+			hit = true
+			return &faultfs.Fault{Err: syscall.EIO}
+		})
+		v, err := Open(context.Background(), l.o)
+		l.disk.Inject(nil)
+		if err != nil {
+			v, err = Open(context.Background(), l.o)
+			must(t, err)
+		}
+		l.v = v
+		for _, what := range im.by[startUsed].led.broken(l.bench, l.disk) {
+			t.Errorf("call %d: %s", n, what)
+		}
+		l.leave()
+		if !hit {
+			break
+		}
+	}
 }

@@ -113,6 +113,11 @@ func (v *Vault) exists(name string) (bool, error) {
 // openDB opens the database; a damaged one is set aside and a new one begins.
 func (v *Vault) openDB(ctx context.Context) error {
 	err := v.tryDB(ctx)
+	if err != nil && isDamage(err) {
+		// A read that failed once looks like damage to SQLite: only what is there
+		// at a second look counts.
+		err = errors.Join(v.closeDB(), v.tryDB(ctx))
+	}
 	if err == nil || !isDamage(err) {
 		return err
 	}

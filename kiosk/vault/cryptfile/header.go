@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 
 	"cunban/kiosk/seal"
@@ -66,8 +67,8 @@ func openHeader(h, key []byte) (*seal.Sectors, error) {
 // Init makes an empty encrypted file at name unless one is there. The header is
 // whole or the file does not exist, whenever the power goes.
 func Init(fsys FS, name string, key []byte, rand io.Reader) error {
-	if _, err := fsys.Size(name); err == nil {
-		return nil
+	if _, err := fsys.Size(name); !errors.Is(err, fs.ErrNotExist) {
+		return err // it is there, or nobody can tell: never write over it
 	}
 	h, err := makeHeader(rand, key)
 	if err != nil {

@@ -183,8 +183,14 @@ func (v vfs) Access(name string, _ sqlite3vfs.AccessFlag) (bool, error) {
 	if err != nil {
 		return false, nil
 	}
-	_, err = m.FS.Size(path)
-	return err == nil, nil
+	switch _, err = m.FS.Size(path); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	}
+	m.fail(err) // SQLite must not take a WAL that it cannot see for none
+	return false, sqlite3vfs.IOError
 }
 
 // FullPathname implements sqlite3vfs.VFS: names are full already.
