@@ -216,7 +216,7 @@ func TestPowerCuts(t *testing.T) {
 	for _, what := range r.run(t) {
 		t.Error(what)
 	}
-	if r.only >= 0 {
+	if r.only >= 0 || r.cuts < 5000 {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.during)) {

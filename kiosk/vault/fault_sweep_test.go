@@ -1,0 +1,102 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"syscall"
+	"testing"
+
+	"cunban/kiosk/cases"
+	"cunban/kiosk/vault/faultfs"
+)
+
+// script is what the vault does while a call fails: everything once.
+var script = []string{"submit", "submit", "acknowledge", "checkpoint", "withdraw", "close", "submit"}
+
+// play lets a life go through the script until something fails.
+func (l *life) play() error {
+	if err := l.start(); err != nil {
+		return err
+	}
+	for _, name := range script {
+		if err := l.act(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// faultAt plays the script with a fault at call n (and all after it when
+// sticky), reopens the vault on the same machine, then cuts the power, and
+// returns what was broken.
+func faultAt(l *life, at image, n int, sticky bool, err error, drop bool) (hit bool, broken []string) {
+	rng := mathrand.New(mathrand.NewPCG(usualSeed, uint64(n)))
+	at.disk, at.led = at.disk.Copy(), at.led.clone()
+	l.begin(at, rng)
+	l.disk.Inject(func(c faultfs.Call) *faultfs.Fault {
+		if c.N < n || c.N > n && !sticky || err == syscall.ENOSPC && !c.Kind.NeedsRoom() {
+			return nil
+		}
+		hit = true
+		f := &faultfs.Fault{Err: err, Short: n%2 == 0}
+		if drop {
+			f.Rand = rng
+		}
+		return f
+	})
+	failed := l.play()
+	l.leave()
+	l.disk.Inject(nil)
+	if failed != nil && hit && err == syscall.ENOSPC && !errors.Is(failed, cases.ErrDiskFull) {
+		broken = append(broken, fmt.Sprintf("a full disk is not told as one: %v", failed))
+	}
+	look := func(when string) {
+		v, err := Open(context.Background(), l.o)
+		if err != nil {
+			broken = append(broken, fmt.Sprintf("%s, after %v: cannot open: %v", when, failed, err))
+			return
+		}
+		l.v = v
+		for _, what := range l.led.broken(l.bench, l.disk) {
+			broken = append(broken, fmt.Sprintf("%s, after %v: %s", when, failed, what))
+		}
+		if len(broken) == 0 && when == "same boot" {
+			if err := l.led.settle(l.bench, l.disk); err != nil {
+				broken = append(broken, err.Error())
+			}
+		}
+		l.leave()
+	}
+	look("same boot")
+	if len(broken) == 0 {
+		l.disk = l.disk.Reboot(rng)
+		l.o.FS = l.wrap(l.disk)
+		look("after a cut")
+	}
+	return hit, broken
+}
+
+// TestFaultAtEveryCall lets each call of a vault's life fail, once and for good.
+func TestFaultAtEveryCall(t *testing.T) {
+	im := makeImages(t)
+	l := newLife(t, im)
+	bad := 0
+	for _, from := range []string{startEmpty, startUsed} {
+		for _, sticky := range []bool{false, true} {
+			for what, err := range map[string]error{"EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC} {
+				for n := 1; ; n++ {
+					hit, broken := faultAt(l, im.by[from], n, sticky, err, n%3 > 0)
+					for _, w := range broken {
+						t.Errorf("%s, %s at call %d, sticky %t: %s", from, what, n, sticky, w)
+						bad++
+					}
+					if !hit && n > 500 || bad > 40 {
+						break
+					}
+				}
+			}
+		}
+	}
+}
