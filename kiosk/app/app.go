@@ -74,6 +74,7 @@ type App struct {
 	divisions atomic.Pointer[divisions.Divisions]
 	roster    *staff.Roster
 	sess      *session.Manager
+	sessBell  bell // rings when sess changed
 	cards     *cardDesk
 	renderer  *paper.Renderer
 	left      chan struct{} // a visit ended, see forgets
@@ -292,6 +293,7 @@ const purgeLimit = 10 * time.Second
 
 // sessionEvent follows the session manager: log, counters, screen.
 func (a *App) sessionEvent(e session.Event) {
+	a.sessBell.ring()
 	entry := oplog.Entry{Role: oplog.RoleSystem, Session: e.Session}
 	switch e.Kind {
 	case session.Began:

@@ -34,7 +34,8 @@ func (a *App) addSource(s source) {
 func (a *App) Sources() []ui.Source {
 	var out []ui.Source
 	for _, s := range a.sources {
-		out = append(out, ui.Source{Kind: s.Kind(), Name: s.name, Health: s.Health()})
+		_, live := s.DocumentSource.(device.Previewer)
+		out = append(out, ui.Source{Kind: s.Kind(), Name: s.name, Live: live, Health: s.Health()})
 	}
 	return out
 }

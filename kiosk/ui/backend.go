@@ -6,6 +6,8 @@ import (
 	"image"
 	"time"
 
+	"fyne.io/fyne/v2"
+
 	"cunban/device"
 	"cunban/kiosk/cases"
 	"cunban/kiosk/catalog"
@@ -204,13 +206,30 @@ type Shot struct {
 type Source struct {
 	Kind   device.Kind
 	Name   string // 扫描仪, 高拍仪, 帮办员电脑
+	Live   bool   // has a live picture
 	Health device.Health
+}
+
+// Glimpse is what a camera sees at this moment.
+type Glimpse struct {
+	// Image is good until the callee returns; nil: nothing may be shown now.
+	Image image.Image
+	// Corners of the page that was found last, from (0,0) to (1,1), going round;
+	// nil where there is none.
+	Corners *[4]fyne.Position
+	Words   string // what to do with the paper, "" while that is not known
+	Good    bool   // it can be taken now
 }
 
 // Capture takes pages.
 type Capture interface {
 	Sources() []Source
 	Take(ctx context.Context, k device.Kind) (Shot, error)
+	// Live calls fn with what a source with a live picture sees, the newest
+	// only, off the UI goroutine, until ctx or the session ends. While the
+	// session rests (the idle question, the cover) nothing is seen; it does not
+	// keep the session alive. Errors: *Trouble, ctx's.
+	Live(ctx context.Context, k device.Kind, fn func(Glimpse)) error
 }
 
 // Voice speaks. Say replaces what is being said; both return at once.

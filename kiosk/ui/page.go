@@ -299,6 +299,23 @@ func Do[T any](c *Ctx, what string, work func(ctx context.Context) (T, error), d
 	}()
 }
 
+// Beside lets work run off the UI goroutine, beside what the person does, until
+// the page is left or stop is called. ended is called on the UI goroutine when
+// work ends by itself with an error. UI goroutine.
+func (c *Ctx) Beside(work func(ctx context.Context) error, ended func(error)) (stop func()) {
+	ctx, cancel := context.WithCancel(c)
+	go func() {
+		_, err := safely(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, work(ctx) })
+		c.Post(func() {
+			if ctx.Err() == nil && err != nil {
+				ended(err)
+			}
+			cancel()
+		})
+	}()
+	return cancel
+}
+
 // safely turns a panic of a backend into an error, so that a fault in one
 // driver costs one action and not the visit.
 func safely[T any](ctx context.Context, work func(ctx context.Context) (T, error)) (v T, err error) {

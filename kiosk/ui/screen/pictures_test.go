@@ -41,6 +41,7 @@ var tours = []struct {
 	{"job", (*stage).tourJob, false},
 	{"odd", (*stage).tourOddQuestions, false},
 	{"material", (*stage).tourMaterial, false},
+	{"camera", (*stage).tourCamera, true},
 	{"progress", (*stage).tourProgress, true},
 	{"query", (*stage).tourQuery, false},
 	{"overlay", (*stage).tourOverlays, true},
@@ -427,30 +428,32 @@ func (st *stage) tourOddQuestions() {
 	}
 }
 
+// toMaterial fills a form up to its first material.
+func (st *stage) toMaterial() {
+	st.t.Helper()
+	for range 80 {
+		s := st.settled()
+		if s.Overlay == "ask" {
+			st.tap(names(s, "")[0])
+			continue
+		}
+		if len(names(s, "take.")) > 0 || has(s, "defer") {
+			return
+		}
+		if s.Page == "sign" {
+			break
+		}
+		st.sample()
+		st.tap("next")
+	}
+	st.t.Fatal("no material")
+}
+
 // tourMaterial shows the page of a material in its states.
 func (st *stage) tourMaterial() {
 	st.insert()
 	st.open("S01")
-	toMaterial := func() string {
-		for range 80 {
-			s := st.settled()
-			if s.Overlay == "ask" {
-				st.tap(names(s, "")[0])
-				continue
-			}
-			if has(s, "take.scanner") || has(s, "defer") {
-				return s.Page
-			}
-			if s.Page == "sign" {
-				break
-			}
-			st.sample()
-			st.tap("next")
-		}
-		st.t.Fatal("no material")
-		return ""
-	}
-	toMaterial()
+	st.toMaterial()
 	st.on(func() {
 		for k := range st.s.Visit().Draft.Shots {
 			delete(st.s.Visit().Draft.Shots, k)

@@ -64,8 +64,11 @@ type Backend struct {
 	// OnSession hears of the ends of sessions, as the shell does.
 	OnSession func(session.Event)
 
-	mu   sync.Mutex
-	sess session.Snapshot
+	mu      sync.Mutex
+	sess    session.Snapshot
+	live    ui.Glimpse
+	liveErr error
+	viewers int // calls of Live that have not come back
 }
 
 var _ ui.Backend = (*Backend)(nil)
@@ -317,6 +320,49 @@ func sheet() image.Image {
 // Capture.
 
 func (b *Backend) Sources() []ui.Source { return b.SourcesV }
+
+// See puts something in front of the camera, or lets it fail.
+func (b *Backend) See(g ui.Glimpse, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.live, b.liveErr = g, err
+}
+
+// Viewers is how many look through the camera now.
+func (b *Backend) Viewers() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.viewers
+}
+
+func (b *Backend) view(n int) (ui.Glimpse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.viewers += n
+	return b.live, b.liveErr
+}
+
+// Live shows what See put there.
+func (b *Backend) Live(ctx context.Context, _ device.Kind, fn func(ui.Glimpse)) error {
+	_, _ = b.view(1)
+	defer func() { _, _ = b.view(-1) }()
+	// A picture that comes before the page is laid out is left out: a camera
+	// goes on giving them.
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for {
+		g, err := b.view(0)
+		if err != nil {
+			return err
+		}
+		fn(g)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+}
 func (b *Backend) Take(context.Context, device.Kind) (ui.Shot, error) {
 	if b.TakeErr != nil {
 		return ui.Shot{}, b.TakeErr

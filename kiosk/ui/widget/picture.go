@@ -21,6 +21,7 @@ type Picture struct {
 	frame   [4]*canvas.Line
 	corners *[4]fyne.Position
 	text    *Text
+	feed    feed
 }
 
 // NewPicture returns an empty picture that says text until an image is set.
@@ -108,6 +109,7 @@ func (p *Picture) lay(s fyne.Size) {
 	h := HeightFor(p.text, s.Width-2*in)
 	place(p.text, in, (s.Height-h)/2, s.Width-2*in, h)
 	place(p.image, in, in, s.Width-2*in, s.Height-2*in)
+	p.feed.fits(p, s.Width-2*in, s.Height-2*in)
 	if p.image.Image == nil || p.corners == nil {
 		return
 	}

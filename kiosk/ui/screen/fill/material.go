@@ -58,7 +58,11 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 	p.at = min(max(p.at, 0), max(len(shots)-1, 0))
 
 	sources := offered(c)
-	usable := func(src ui.Source) bool { return src.Health.State.Usable() || src.Health.State == device.StateBusy }
+	if len(shots) == 0 {
+		p.aim, p.aiming = newPage, false
+	}
+	camera, seen := viewer(sources)
+	aiming := seen && (len(shots) == 0 || p.aiming)
 	var side []fyne.CanvasObject
 	count := fmt.Sprintf("已有 %d 页，要 %d 页", len(shots), lo)
 	if hi > lo {
@@ -71,29 +75,24 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 			continue
 		}
 		can = true
-		kind := widget.Secondary
-		if len(shots) < lo {
-			kind = widget.Primary
-		}
-		label := "扫描一页"
-		if src.Kind == device.KindPageFolder {
-			label = "取" + src.Name + "的一页"
-		}
-		b := widget.NewButton(l, "take."+string(src.Kind), label, kind, func() { p.take(c, src.Kind, newPage) }).WithIcon("scanner").Big()
-		if len(shots) >= hi {
-			b.Disable("已经够了")
-		}
-		side = append(side, b)
+		side = append(side, p.takeButton(c, src, aiming, len(shots), lo, hi))
 	}
-	if len(shots) > 0 {
+	switch {
+	case aiming && len(shots) > 0:
+		side = append(side, widget.NewButton(l, "taken", "看拍好的页", widget.Plain, func() { p.aiming = false; c.Redraw() }))
+	case len(shots) > 0:
 		side = append(side, widget.Even(2, l.MM(4),
-			widget.NewButton(l, "retake", "这页重拍", widget.Secondary, func() { p.retake(c, sources, usable) }),
+			widget.NewButton(l, "retake", "这页重拍", widget.Secondary, func() { p.retake(c, sources) }),
 			widget.NewButton(l, "drop", "删掉这页", widget.Plain, func() { p.drop(c); c.Redraw() })))
 	}
 	if !can {
 		text := s.Blocked
 		if text == "" {
-			text = "扫描仪没有接好。先按“以后补交”，也可以请帮办拍"
+			name := "扫描仪"
+			if len(sources) > 0 {
+				name = sources[0].Name
+			}
+			text = name + "没有接好。先按“以后补交”，也可以请帮办拍"
 		}
 		side = append(side, widget.NewBanner(l, widget.Warn, text, nil))
 		for _, src := range sources {
@@ -113,9 +112,13 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 		}})
 	}
 
-	pic := widget.NewPicture(l, emptyWords(can))
+	pic := widget.NewPicture(l, emptyWords(can, aiming))
 	var main fyne.CanvasObject = pic
-	if len(shots) > 0 {
+	if aiming {
+		hint := widget.NewBanner(l, widget.Info, "把纸放平，放到镜头下面", nil)
+		main = widget.Column(l.MM(4), hint, widget.Fill(pic))
+		p.unlive = live(c, camera.Kind, pic, hint)
+	} else if len(shots) > 0 {
 		sh := shots[p.at]
 		pic.SetImage(sh.Preview)
 		words, tone := fmt.Sprintf("第 %d 页，看得清", p.at+1), widget.Good
@@ -147,8 +150,68 @@ func offered(c *ui.Ctx) []ui.Source {
 	})
 }
 
-func emptyWords(can bool) string {
-	if can {
+// usable reports whether pages may be asked of a source.
+func usable(src ui.Source) bool {
+	return src.Health.State.Usable() || src.Health.State == device.StateBusy
+}
+
+// viewer is the first source with a live picture.
+func viewer(sources []ui.Source) (ui.Source, bool) {
+	i := slices.IndexFunc(sources, func(s ui.Source) bool { return s.Live && usable(s) })
+	if i < 0 {
+		return ui.Source{}, false
+	}
+	return sources[i], true
+}
+
+// shoots reports whether a step takes pages.
+func (p *step) shoots(s form.Step) bool {
+	if len(s.Fields) > 0 && (s.Fields[0].Type == catalog.DocScan || s.Fields[0].Type == catalog.Photo) {
+		return true
+	}
+	return s.Kind == form.StepMaterial
+}
+
+// deviceChanged builds the page anew when a source went or came back.
+func (p *step) deviceChanged(c *ui.Ctx, before []ui.Source, h device.Health) {
+	i := slices.IndexFunc(before, func(s ui.Source) bool { return s.Kind == h.Kind })
+	if i >= 0 && usable(before[i]) != usable(ui.Source{Health: h}) {
+		c.Visit.Draft.Form.Update(func(f *form.Context) { f.Devices = c.B.Have() })
+		c.Redraw()
+	}
+}
+
+// takeButton takes a page. With a camera a person aims first: while its picture
+// is not shown, its button only brings that.
+func (p *step) takeButton(c *ui.Ctx, src ui.Source, aiming bool, have, lo, hi int) fyne.CanvasObject {
+	l, kind := c.Look, widget.Secondary
+	if src.Live && aiming || !aiming && have < lo {
+		kind = widget.Primary
+	}
+	label, icon, do := "扫描一页", "scanner", func() { p.take(c, src.Kind, newPage) }
+	switch {
+	case src.Live && aiming:
+		label, icon, do = "拍一页", "camera", func() { p.take(c, src.Kind, p.aim) }
+		if p.aim != newPage {
+			label = fmt.Sprintf("重拍第 %d 页", p.aim+1)
+		}
+	case src.Live:
+		label, icon, do = "再拍一页", "camera", func() { p.aim, p.aiming = newPage, true; c.Redraw() }
+	case src.Kind == device.KindPageFolder:
+		label = "取" + src.Name + "的一页"
+	}
+	b := widget.NewButton(l, "take."+string(src.Kind), label, kind, do).WithIcon(icon).Big()
+	if have >= hi && (!src.Live || !aiming || p.aim == newPage) {
+		b.Disable("已经够了")
+	}
+	return b
+}
+
+func emptyWords(can, aiming bool) string {
+	switch {
+	case aiming:
+		return "正在打开高拍仪"
+	case can:
 		return "把纸放好，点“扫描一页”"
 	}
 	return "现在不能扫描"
@@ -165,7 +228,13 @@ func (p *step) drop(c *ui.Ctx) {
 	syncPages(d, p.key)
 }
 
-func (p *step) retake(c *ui.Ctx, sources []ui.Source, usable func(ui.Source) bool) {
+// retake takes the page that is shown again: with a camera a person aims first.
+func (p *step) retake(c *ui.Ctx, sources []ui.Source) {
+	if _, ok := viewer(sources); ok {
+		p.aim, p.aiming = p.at, true
+		c.Redraw()
+		return
+	}
 	for _, src := range sources {
 		if usable(src) {
 			p.take(c, src.Kind, p.at)
@@ -183,9 +252,13 @@ const newPage = -1
 func (p *step) take(c *ui.Ctx, k device.Kind, at int) {
 	d, key := c.Visit.Draft, p.key
 	p.problem = ""
-	ui.Do(c, "正在扫描", func(ctx context.Context) (ui.Shot, error) { return c.B.Take(ctx, k) }, func(sh ui.Shot) {
+	doing, again := "正在扫描", "扫"
+	if k == device.KindDocCamera {
+		doing, again = "正在拍照，请不要动纸", "拍"
+	}
+	ui.Do(c, doing, func(ctx context.Context) (ui.Shot, error) { return c.B.Take(ctx, k) }, func(sh ui.Shot) {
 		if sh.Blank {
-			p.problem = "这一页是空白的，请翻过来再扫一次"
+			p.problem = "这一页是空白的，请翻过来再" + again + "一次"
 			c.Redraw()
 			return
 		}
@@ -196,6 +269,7 @@ func (p *step) take(c *ui.Ctx, k device.Kind, at int) {
 			d.Shots[key] = append(d.Shots[key], sh)
 			p.at = len(d.Shots[key]) - 1
 		}
+		p.aiming = false
 		syncPages(d, key)
 		go c.B.Note(context.WithoutCancel(c), oplog.MaterialCaptured, oplog.OK, d.CaseID, map[string]string{"material": key})
 		c.Redraw()

@@ -14,6 +14,7 @@ import (
 
 	"fyne.io/fyne/v2"
 
+	"cunban/device"
 	"cunban/kiosk/catalog"
 	"cunban/kiosk/form"
 	"cunban/kiosk/ui"
@@ -32,6 +33,9 @@ type step struct {
 	at      int    // page of a material, row of a table
 	region  regionAt
 	row     map[string]string // row of a table being filled
+	aim     int               // what the live picture is for: newPage, or a page to be taken again
+	aiming  bool              // it is shown although there are pages
+	unlive  func()            // ends the live picture, nil = there is none
 	col     int
 }
 
@@ -112,6 +116,10 @@ func (p *step) View(c *ui.Ctx) ui.View {
 		}
 		say = title
 	}
+	if p.unlive != nil { // it belonged to the page as it was built before
+		p.unlive()
+		p.unlive = nil
+	}
 	body, extra := p.body(c, s)
 	if p.region.open {
 		// A region is asked level by level.
@@ -139,6 +147,9 @@ func (p *step) View(c *ui.Ctx) ui.View {
 	}
 	if p.only {
 		v.Step, v.Steps = 0, 0
+	}
+	if sources := offered(c); p.shoots(s) && len(sources) > 0 {
+		v.OnDevice = func(h device.Health) { p.deviceChanged(c, sources, h) }
 	}
 	if p.column(s) != nil {
 		v.Next, v.Back = nil, func() { p.columnBack(c) }
