@@ -100,3 +100,63 @@ func TestFaultAtEveryCall(t *testing.T) {
 		}
 	}
 }
+
+// TestCutInStartAfterFailedSync: a sync fails, and the kernel takes the pages
+// that it lost for clean, so that a program that starts again on the same
+// machine reads them as if they were on the disk. The power goes while it
+// starts.
+func TestCutInStartAfterFailedSync(t *testing.T) {
+	im := makeImages(t)
+	l, check := newLife(t, im), newLife(t, im)
+	hits, shots := 0, 0
+	for n := 1; ; n++ {
+		rng := mathrand.New(mathrand.NewPCG(usualSeed, uint64(n)))
+		at := im.by[startUsed]
+		at.disk, at.led = at.disk.Copy(), at.led.clone()
+		l.begin(at, rng)
+		syncs, hit := 0, false
+		l.disk.Inject(func(c faultfs.Call) *faultfs.Fault {
+			if c.Kind == faultfs.Sync {
+				syncs++
+			}
+			if c.Kind != faultfs.Sync || syncs != n {
+				return nil
+			}
+			hit = true
+			return &faultfs.Fault{Err: syscall.EIO, Rand: rng}
+		})
+		failed := l.play()
+		l.leave()
+		l.disk.Inject(nil)
+		if !hit {
+			break
+		}
+		hits++
+		var found []image
+		l.disk.Watch(func(m faultfs.Moment) {
+			found = append(found, image{m.Reboot(rng), l.led.clone(), l.clock.now()})
+		})
+		v, err := Open(context.Background(), l.o)
+		l.disk.Watch(nil)
+		if err != nil {
+			t.Fatalf("sync %d failed (%v), then: cannot open: %v", n, failed, err)
+		}
+		l.v = v
+		l.leave()
+		for op, s := range found {
+			check.begin(s, nil)
+			if check.v, err = Open(context.Background(), check.o); err != nil {
+				t.Fatalf("sync %d failed (%v), cut at operation %d of the start: cannot open: %v", n, failed, op, err)
+			}
+			for _, what := range s.led.broken(check.bench, s.disk) {
+				t.Errorf("sync %d failed (%v), cut at operation %d of the start: %s", n, failed, op, what)
+			}
+			check.leave()
+		}
+		shots += len(found)
+	}
+	t.Logf("%d failed syncs, %d cuts in the starts after them", hits, shots)
+	if hits < 10 || shots < 100 {
+		t.Errorf("only %d failed syncs and %d cuts", hits, shots)
+	}
+}

@@ -140,6 +140,11 @@ func isDamage(err error) bool {
 }
 
 func (v *Vault) tryDB(ctx context.Context) error {
+	// SQLite takes what it reads in a WAL for what is on the disk, moves it into
+	// the database, and so would leave neither whole if the power went then.
+	if err := cryptfile.Renew(v.fs, v.path(v.file+"-wal")); err != nil {
+		return v.fail("renew what the last program left", err)
+	}
 	uri, err := v.mount.Attach(v.file)
 	if err != nil {
 		return err

@@ -184,3 +184,30 @@ const TempSuffix = ".tmp"
 func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
+
+// Renew makes a copy of a file take its place. A sync that failed leaves pages
+// that the kernel holds for clean though they never reached the disk: who reads
+// them reads what a power cut takes away. After Renew what was read is on the
+// disk. It is not written over itself, or a cut could spoil what is good. A
+// missing file is nothing to do.
+func Renew(fsys FS, name string) error {
+	f, err := fsys.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	data := make([]byte, size)
+	if err == nil {
+		_, err = f.ReadAt(data, 0)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("renew %s: %w", filepath.Base(name), err)
+	}
+	return WriteFile(fsys, name, data)
+}
