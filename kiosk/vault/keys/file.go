@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"cunban/kiosk/seal"
+	"cunban/kiosk/vault/cryptfile"
 )
 
 // A key file is one line of text: the magic word, a space, the key in hex, a
@@ -23,7 +24,6 @@ const (
 	fileCheck = 4
 	maxFile   = 256 // bytes
 	fileMode  = 0o600
-	dirMode   = 0o700
 )
 
 // NameFile is the configured word of File.
@@ -51,11 +51,15 @@ func (f File) Load(context.Context) ([]byte, error) { return readKeyFile(NameFil
 // Create implements Source. The folder must exist or its parent must be
 // writable; the write is atomic and durable.
 func (f File) Create(context.Context) ([]byte, error) {
-	if err := os.MkdirAll(filepath.Dir(f.Path), dirMode); err != nil {
+	if err := makeFolder(filepath.Dir(f.Path)); err != nil {
 		return nil, &Trouble{NameFile, "建不了密钥文件的文件夹，请检查权限。", err}
 	}
 	return createKeyFile(NameFile, f.Path, f.Rand)
 }
+
+// makeFolder makes the folder of a key so that it outlasts a power cut: with a
+// vault and without its key, everything in it would be lost.
+func makeFolder(dir string) error { return cryptfile.MakeDir(cryptfile.OS{}, dir) }
 
 // readKeyFile reads a key file; strict demands that only its owner can read
 // it, which file systems of sticks do not know.

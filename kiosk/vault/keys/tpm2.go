@@ -120,7 +120,7 @@ func (t TPM2) seal(ctx context.Context, c *chip, key []byte) error {
 	if err != nil {
 		return t.trouble("写不了封存密钥的文件，请找技术员。", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(t.Path), dirMode); err != nil {
+	if err := makeFolder(filepath.Dir(t.Path)); err != nil {
 		return t.trouble("建不了封存密钥的文件夹，请检查权限。", err)
 	}
 	err = writeNew(t.Path, text)
