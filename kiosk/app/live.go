@@ -55,7 +55,7 @@ func (a *App) Live(ctx context.Context, k device.Kind, fn func(ui.Glimpse)) erro
 	if !ok {
 		return plain("SC-92", s.name+"没有画面可看", "请直接点按钮"+s.verb, errors.New(string(k)+" has no live picture"))
 	}
-	l := look{now: a.o.Now, fn: fn}
+	l := newLook(a.o.Now, fn)
 	for n := a.sess.Current().Number; ; {
 		changed := a.sessBell.next()
 		switch now := a.sess.Current(); {
@@ -112,6 +112,8 @@ type look struct {
 	fault   imaging.Fault
 	known   bool
 }
+
+func newLook(now func() time.Time, fn func(ui.Glimpse)) *look { return &look{now: now, fn: fn} }
 
 // see passes a picture on and zeroes it.
 func (l *look) see(img image.Image) {
