@@ -38,6 +38,8 @@ const (
 	// settleTime is how long it does so at most: many cameras give two of their
 	// largest pictures a second.
 	settleTime = time.Second
+	// retryAfter is how long a camera in trouble is left alone.
+	retryAfter = 10 * time.Second
 )
 
 // Errors beyond those of device.DocumentSource.
@@ -101,6 +103,8 @@ type Camera struct {
 	mu        sync.Mutex
 	capturing bool
 	found     found
+
+	tried time.Time // when Run last tried a camera in trouble; its own
 }
 
 var (
@@ -170,7 +174,7 @@ func (c *Camera) Run(ctx context.Context) error {
 }
 
 // look takes over whether the camera is there. A fault stays until the camera
-// was away or works again.
+// was away or works again, which is tried now and then.
 func (c *Camera) look(ctx context.Context) {
 	f, err := c.o.system.find(c.o.Path)
 	before := c.hub.Health()
@@ -179,6 +183,10 @@ func (c *Camera) look(ctx context.Context) {
 		c.found = f
 		c.mu.Unlock()
 		if before.State == device.StateFault || before.State == device.StateBusy {
+			if now := c.o.Now(); now.Sub(c.tried) >= retryAfter {
+				c.tried = now
+				c.SelfTest(ctx)
+			}
 			return
 		}
 	}

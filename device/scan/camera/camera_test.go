@@ -21,6 +21,7 @@ type bench struct {
 	refuse  error // what open answers
 	stuck   bool
 	spoil   int // so many pictures come damaged
+	asked   int // to open
 	opened  []mode
 	open_   int // streams that are open now
 	most    int // at once
@@ -52,6 +53,7 @@ func (b *bench) find(string) (found, error) {
 func (b *bench) open(_ string, choose func([]mode) (mode, bool)) (stream, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.asked++
 	if b.refuse != nil {
 		return nil, b.refuse
 	}
@@ -165,6 +167,38 @@ func TestTwoCaptures(t *testing.T) {
 		if err := <-first; err != nil {
 			t.Errorf("the first: %v", err)
 		}
+	})
+}
+
+// TestHealsByItself: a camera in trouble is tried again, not too often, without
+// anybody asking.
+func TestHealsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.refuse = device.ErrBusy
+		c := New(Options{system: b})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		if h := c.SelfTest(t.Context()); h.State != device.StateBusy {
+			t.Fatalf("%+v", h)
+		}
+		go func() { ended <- c.Run(ctx) }()
+		<-time.After(time.Minute)
+		if h := c.Health(); h.State != device.StateBusy {
+			t.Errorf("%+v", h)
+		}
+		b.do(func() {
+			if b.asked < 5 || b.asked > 9 {
+				t.Errorf("asked %d times in a minute", b.asked)
+			}
+			b.refuse = nil
+		})
+		<-time.After(retryAfter + DefaultPoll)
+		if h := c.Health(); h.State != device.StateReady {
+			t.Errorf("%+v", h)
+		}
+		cancel()
+		<-ended
 	})
 }
 
