@@ -56,7 +56,8 @@ func (s source) trouble(err error) error {
 	if kept := s.verb + "好的页都在"; !strings.Contains(remedy, kept) {
 		remedy = also(remedy, "已经"+kept)
 	}
-	return plain(code, cause, remedy, err)
+	// Pages go on from here, and put the stops themselves.
+	return plain(code, strings.TrimSuffix(cause, "。"), strings.TrimSuffix(remedy, "。"), err)
 }
 
 // previewWidth is how wide a captured page is shown, in pixels.

@@ -185,7 +185,19 @@ func TestCameraComesBack(t *testing.T) {
 	if s := st.settled(); len(names(s, "take.")) > 0 || !slices.ContainsFunc(s.Texts, func(s string) bool { return strings.Contains(s, "高拍仪没有接好") }) {
 		t.Errorf("%v", s.Texts)
 	}
+	st.shoot("camera-absent")
 	st.on(func() { st.b.SourcesV = []ui.Source{camera} })
 	st.s.DeviceChanged(camera.Health)
 	st.see(lies.Words)
+	broken := gone
+	broken.Health.State, broken.Health.Code, broken.Health.Cause, broken.Health.Remedy = device.StateFault, "DC-05", "高拍仪没有画面。", "拔下高拍仪的线，等十秒再插上。"
+	st.on(func() { st.b.SourcesV = []ui.Source{broken} })
+	st.s.DeviceChanged(broken.Health)
+	if !st.loop.Until(waitLimit, func() bool { return st.live() == nil && !has(st.s.Look(), "take.doc_camera") }) {
+		t.Fatal("a broken camera is still offered")
+	}
+	st.shoot("camera-broken")
+	if s := st.settled(); !slices.Contains(s.Texts, "高拍仪：高拍仪没有画面。拔下高拍仪的线，等十秒再插上。") {
+		t.Errorf("%v", s.Texts)
+	}
 }

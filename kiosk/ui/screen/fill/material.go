@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"fyne.io/fyne/v2"
 
@@ -88,16 +89,13 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 	if !can {
 		text := s.Blocked
 		if text == "" {
-			name := "扫描仪"
-			if len(sources) > 0 {
-				name = sources[0].Name
-			}
-			text = name + "没有接好。先按“以后补交”，也可以请帮办拍"
+			text = missing(sources) + "。先按“以后补交”，也可以请帮办拍"
 		}
 		side = append(side, widget.NewBanner(l, widget.Warn, text, nil))
 		for _, src := range sources {
 			if src.Health.Cause != "" {
-				side = append(side, widget.NewText(l, src.Name+"："+src.Health.Cause+"。"+src.Health.Remedy).Soft())
+				cause := strings.TrimSuffix(src.Health.Cause, "。")
+				side = append(side, widget.NewText(l, src.Name+"："+cause+"。"+src.Health.Remedy).Soft())
 			}
 		}
 	}
@@ -153,6 +151,18 @@ func offered(c *ui.Ctx) []ui.Source {
 // usable reports whether pages may be asked of a source.
 func usable(src ui.Source) bool {
 	return src.Health.State.Usable() || src.Health.State == device.StateBusy
+}
+
+// missing says of sources none of which works what is the matter with the
+// first.
+func missing(sources []ui.Source) string {
+	switch {
+	case len(sources) == 0:
+		return "扫描仪没有接好"
+	case sources[0].Health.State == device.StateFault:
+		return sources[0].Name + "现在用不了"
+	}
+	return sources[0].Name + "没有接好"
 }
 
 // viewer is the first source with a live picture.
@@ -214,7 +224,7 @@ func emptyWords(can, aiming bool) string {
 	case can:
 		return "把纸放好，点“扫描一页”"
 	}
-	return "现在不能扫描"
+	return "现在不能拍照、扫描"
 }
 
 // drop takes the page that is shown away.
