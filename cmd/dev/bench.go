@@ -43,6 +43,7 @@ var measurements = []measurement{
 	{"screen", "screen", benchScreen},
 	{"devices", "card", benchCard},
 	{"devices", "imaging", benchImaging},
+	{"devices", "preview", benchLive},
 	{"vault", "submit", benchSubmit},
 	{"vault", "growth", benchGrowth},
 }
