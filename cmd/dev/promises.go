@@ -40,6 +40,7 @@ type proofStage struct {
 var proofs = []proof{
 	{"vault", "kill", proveKill},
 	{"vault", "power", provePower},
+	{"vault", "faults", proveFaults},
 	{"vault", "plug", provePlug},
 	{"vault", "shred", proveShred},
 	{"vault", "salvage", proveSalvage},

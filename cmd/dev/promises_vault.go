@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"regexp"
 	"strings"
 )
 
@@ -22,6 +23,29 @@ func proveKill(ctx context.Context, e proofStage) ([]promise, error) {
 	}
 	return []promise{{Name: "kill -9 loses nothing that was said to be saved", Target: "0 of " + rounds + " kills", Measured: verdict(ok, said), Met: ok,
 		Control: "a program that speaks before it saves", ControlFailed: !lied && strings.Contains(liedSaid, "was said to be")}}, nil
+}
+
+var (
+	saidFaults = regexp.MustCompile(`(\d+ faults, \d+ not borne)`)
+	saidStarts = regexp.MustCompile(`(\d+ failed syncs, then \d+ cuts)`)
+)
+
+// proveFaults lets every call of the file system fail.
+func proveFaults(ctx context.Context, e proofStage) ([]promise, error) {
+	ok, said, err := goTest(ctx, e.root, nil, "./kiosk/vault", "^(TestFaultAtEveryCall|TestCutInStartAfterFailedSync|TestDiskFull)$")
+	if err != nil {
+		return nil, err
+	}
+	caught, _, err := goTest(ctx, e.root, nil, "./kiosk/vault", "^TestFaultSweepSees$")
+	if err != nil {
+		return nil, err
+	}
+	measured := verdict(ok, said)
+	if ok {
+		measured = saidFaults.FindString(said) + "; " + saidStarts.FindString(said)
+	}
+	return []promise{{Name: "a disk that fails at any call (EIO, full, short, lost sync) costs nothing that was said to be saved", Target: "0 lost, and said in words",
+		Measured: measured, Met: ok, Control: "a program that does not listen to failed syncs", ControlFailed: caught}}, nil
 }
 
 // provePower pulls the plug of a simulated disk.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"cunban/kiosk/cases"
+	"cunban/kiosk/vault/cryptfile"
 	"cunban/kiosk/vault/faultfs"
 )
 
@@ -81,22 +83,69 @@ func faultAt(l *life, at image, n int, sticky bool, err error, drop bool) (hit b
 // TestFaultAtEveryCall lets each call of a vault's life fail, once and for good.
 func TestFaultAtEveryCall(t *testing.T) {
 	im := makeImages(t)
-	l := newLife(t, im)
-	bad := 0
-	for _, from := range []string{startEmpty, startUsed} {
-		for _, sticky := range []bool{false, true} {
-			for what, err := range map[string]error{"EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC} {
-				for n := 1; ; n++ {
-					hit, broken := faultAt(l, im.by[from], n, sticky, err, n%3 > 0)
-					for _, w := range broken {
-						t.Errorf("%s, %s at call %d, sticky %t: %s", from, what, n, sticky, w)
-						bad++
-					}
-					if !hit && n > 500 || bad > 40 {
-						break
-					}
+	var faults, bad atomic.Int64
+	t.Run("all", func(t *testing.T) {
+		for _, from := range []string{startEmpty, startUsed} {
+			for _, sticky := range []bool{false, true} {
+				for _, err := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
+					t.Run(fmt.Sprintf("%s/sticky=%t/%v", from, sticky, err), func(t *testing.T) {
+						t.Parallel()
+						l := newLife(t, im)
+						for n := 1; ; n++ {
+							hit, broken := faultAt(l, im.by[from], n, sticky, err, n%3 > 0)
+							if hit {
+								faults.Add(1)
+							}
+							for _, w := range broken {
+								t.Errorf("at call %d: %s", n, w)
+								bad.Add(1)
+							}
+							if !hit && n > 500 || bad.Load() > 40 {
+								break
+							}
+						}
+					})
 				}
 			}
+		}
+	})
+	t.Logf("%d faults, %d not borne", faults.Load(), bad.Load())
+}
+
+// deaf is a program that does not listen when a sync fails.
+type deaf struct{ cryptfile.FS }
+
+type deafFile struct{ cryptfile.File }
+
+func (f deafFile) Sync() error {
+	_ = f.File.Sync()
+	return nil
+}
+
+func (d deaf) Open(name string) (cryptfile.File, error) {
+	f, err := d.FS.Open(name)
+	return deafFile{f}, err
+}
+
+func (d deaf) Create(name string) (cryptfile.File, error) {
+	f, err := d.FS.Create(name)
+	return deafFile{f}, err
+}
+
+// TestFaultSweepSees shows that the sweep can fail: a program that does not
+// listen to failed syncs must be caught.
+func TestFaultSweepSees(t *testing.T) {
+	im := makeImages(t)
+	l := newLife(t, im)
+	l.wrap = func(f cryptfile.FS) cryptfile.FS { return deaf{f} }
+	for n := 1; ; n++ {
+		hit, broken := faultAt(l, im.by[startUsed], n, false, syscall.EIO, true)
+		if len(broken) > 0 {
+			t.Logf("call %d: %s", n, broken[0])
+			return
+		}
+		if !hit && n > 500 {
+			t.Fatal("not noticed: the sweep proves nothing about syncs")
 		}
 	}
 }
@@ -155,7 +204,7 @@ func TestCutInStartAfterFailedSync(t *testing.T) {
 		}
 		shots += len(found)
 	}
-	t.Logf("%d failed syncs, %d cuts in the starts after them", hits, shots)
+	t.Logf("%d failed syncs, then %d cuts in the starts after them", hits, shots)
 	if hits < 10 || shots < 100 {
 		t.Errorf("only %d failed syncs and %d cuts", hits, shots)
 	}
