@@ -294,6 +294,19 @@ func (p *player) tapAll(ctx context.Context, names ...string) error {
 	return nil
 }
 
+// tapTo presses targets, each of which must lead to the page named behind it.
+func (p *player) tapTo(ctx context.Context, targetsAndPages ...string) error {
+	for pair := range slices.Chunk(targetsAndPages, 2) {
+		if err := p.tap(ctx, pair[0]); err != nil {
+			return err
+		}
+		if _, err := p.at(ctx, pair[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // keys types on a pad whose keys are named "key." and the character. Like a
 // person she looks whether the character came, and presses again when not; a
 // PIN is not shown, so there she cannot.

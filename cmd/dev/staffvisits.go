@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,10 +19,7 @@ func (p *player) signIn(ctx context.Context, number, pin string) error {
 	if err := p.keys(ctx, number); err != nil {
 		return err
 	}
-	if err := p.tap(ctx, "next"); err != nil {
-		return err
-	}
-	if _, err := p.at(ctx, "sign-in-pin"); err != nil {
+	if err := p.tapTo(ctx, "next", "sign-in-pin"); err != nil {
 		return err
 	}
 	return p.keys(ctx, pin)
@@ -32,10 +30,7 @@ func (p *player) staffDoor(ctx context.Context, which string) error {
 	if _, err := p.page(ctx, "home"); err != nil {
 		return err
 	}
-	if err := p.tap(ctx, "staff"); err != nil {
-		return err
-	}
-	if _, err := p.at(ctx, "staff-door"); err != nil {
+	if err := p.tapTo(ctx, "staff", "staff-door"); err != nil {
 		return err
 	}
 	return p.tap(ctx, which)
@@ -43,54 +38,10 @@ func (p *player) staffDoor(ctx context.Context, which string) error {
 
 // playStaff helps one resident from the beginning and takes over from another.
 func playStaff(ctx context.Context, p *player) error {
-	if err := p.staffDoor(ctx, "door.staff"); err != nil {
+	if err := p.clerkComes(ctx); err != nil {
 		return err
 	}
-	if err := p.signIn(ctx, clerkNumber, "111111"); err != nil { // a slip of the finger
-		return err
-	}
-	if _, err := p.until(ctx, "a refusal of the wrong PIN", pageWait, func(s screenState) bool { return s.Page == "sign-in-number" && settled(s) }); err != nil {
-		return err
-	}
-	if err := p.picture(ctx, "sign-in-refused"); err != nil {
-		return err
-	}
-	if err := p.tap(ctx, "next"); err != nil {
-		return err
-	}
-	if _, err := p.page(ctx, "sign-in-pin"); err != nil {
-		return err
-	}
-	if err := p.keys(ctx, clerkPIN); err != nil {
-		return err
-	}
-	if _, err := p.at(ctx, "desk-home"); err != nil {
-		return err
-	}
-	for tile, page := range map[string]string{"today": "desk-cases", "queue": "desk-queue"} {
-		if err := p.tap(ctx, tile); err != nil {
-			return err
-		}
-		if _, err := p.until(ctx, "the page "+page, pageWait, func(s screenState) bool { return s.Page == page && settled(s) }); err != nil {
-			return err
-		}
-		if err := p.picture(ctx, page); err != nil {
-			return err
-		}
-		if err := p.tap(ctx, "back"); err != nil {
-			return err
-		}
-	}
-	if err := p.tap(ctx, "assist"); err != nil {
-		return err
-	}
-	if _, err := p.at(ctx, "desk-who"); err != nil {
-		return err
-	}
-	if err := p.tap(ctx, "who.card"); err != nil {
-		return err
-	}
-	if _, err := p.at(ctx, "card-waiting"); err != nil {
+	if err := p.tapTo(ctx, "assist", "desk-who", "who.card", "card-waiting"); err != nil {
 		return err
 	}
 	if err := p.showCard(ctx, "insert", "zhang"); err != nil {
@@ -108,25 +59,9 @@ func playStaff(ctx context.Context, p *player) error {
 	if err := p.fill(ctx, map[string]hint{"aac067": {number: "13900000000"}}); err != nil {
 		return err
 	}
-	if err := p.consent(ctx); err != nil {
-		return err
-	}
-	if s, err := p.see(ctx); err != nil || !s.says("本人") {
-		return p.fail(ctx, "words that the resident herself signs", s, err)
-	}
-	if _, err := p.submit(ctx); err != nil {
-		return err
-	}
-	number, err := p.accepted(ctx, countyWait)
+	number, err := p.assisted(ctx)
 	if err != nil {
 		return err
-	}
-	c, err := p.countyHas(ctx, number)
-	if err != nil {
-		return err
-	}
-	if c.Staff != clerkNumber {
-		return fmt.Errorf("expected the clerk %s in the county's record of %s, found %q", clerkNumber, number, c.Staff)
 	}
 	if err := p.keepRecord(ctx, number); err != nil {
 		return err
@@ -138,18 +73,57 @@ func playStaff(ctx context.Context, p *player) error {
 	return p.takeOver(ctx)
 }
 
+// clerkComes signs in, with a slip of the finger first, and looks at the lists.
+func (p *player) clerkComes(ctx context.Context) error {
+	if err := p.staffDoor(ctx, "door.staff"); err != nil {
+		return err
+	}
+	if err := p.signIn(ctx, clerkNumber, "111111"); err != nil {
+		return err
+	}
+	if _, err := p.until(ctx, "a refusal of the wrong PIN", pageWait, func(s screenState) bool { return s.Page == "sign-in-number" && settled(s) }); err != nil {
+		return err
+	}
+	if err := p.picture(ctx, "sign-in-refused"); err != nil {
+		return err
+	}
+	if err := p.tapTo(ctx, "next", "sign-in-pin"); err != nil {
+		return err
+	}
+	if err := p.keys(ctx, clerkPIN); err != nil {
+		return err
+	}
+	if _, err := p.at(ctx, "desk-home"); err != nil {
+		return err
+	}
+	return p.tapTo(ctx, "today", "desk-cases", "back", "desk-home", "queue", "desk-queue", "back", "desk-home")
+}
+
+// assisted goes from the review to 已受理 with the resident's own signature; the
+// county's record must name the clerk.
+func (p *player) assisted(ctx context.Context) (number string, err error) {
+	if err := p.consent(ctx); err != nil {
+		return "", err
+	}
+	if s, err := p.see(ctx); err != nil || !s.says("本人") {
+		return "", p.fail(ctx, "words that the resident herself signs", s, err)
+	}
+	if _, err := p.submit(ctx); err != nil {
+		return "", err
+	}
+	if number, err = p.accepted(ctx, countyWait); err != nil {
+		return "", err
+	}
+	c, err := p.countyHas(ctx, number)
+	if err == nil && c.Staff != clerkNumber {
+		err = fmt.Errorf("expected the clerk %s in the county's record of %s, found %q", clerkNumber, number, c.Staff)
+	}
+	return number, err
+}
+
 // clerkLeaves rates, takes the card out and signs out.
 func (p *player) clerkLeaves(ctx context.Context, takeCard func() error) error {
-	if err := p.tap(ctx, "next"); err != nil {
-		return err
-	}
-	if _, err := p.page(ctx, "rate"); err != nil {
-		return err
-	}
-	if err := p.tap(ctx, "rate.5"); err != nil {
-		return err
-	}
-	if _, err := p.at(ctx, "leave"); err != nil {
+	if err := p.tapTo(ctx, "next", "rate", "rate.5", "leave"); err != nil {
 		return err
 	}
 	if err := takeCard(); err != nil {
@@ -196,8 +170,35 @@ func (p *player) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
-	s, err := p.page(ctx, "step-pay_grade")
+	if err := p.calledFor(ctx, "step-pay_grade"); err != nil {
+		return err
+	}
+	// What the resident answered is still there.
+	if err := p.tapTo(ctx, "back", "step-special_group"); err != nil {
+		return err
+	}
+	if err := p.forward(ctx, "step-special_group"); err != nil {
+		return err
+	}
+	if _, err := p.page(ctx, "step-pay_grade"); err != nil {
+		return err
+	}
+	hints := maps.Clone(s01)
+	hints["hkb_scan"] = hint{later: true}
+	if err := p.fill(ctx, hints); err != nil {
+		return err
+	}
+	number, err := p.assisted(ctx)
 	if err != nil {
+		return err
+	}
+	p.note("case %s taken over half-filled; no answer was lost", number)
+	return p.clerkLeaves(ctx, p.removeCard(ctx))
+}
+
+// calledFor calls for help on a page; the clerk signs in and is on the same page.
+func (p *player) calledFor(ctx context.Context, page string) error {
+	if _, err := p.page(ctx, page); err != nil {
 		return err
 	}
 	if err := p.tap(ctx, "help"); err != nil {
@@ -215,52 +216,10 @@ func (p *player) takeOver(ctx context.Context) error {
 	if err := p.signIn(ctx, clerkNumber, clerkPIN); err != nil {
 		return err
 	}
-	if _, err := p.page(ctx, s.Page); err != nil {
+	if _, err := p.page(ctx, page); err != nil {
 		return err
 	}
-	if err := p.picture(ctx, "taken-over"); err != nil {
-		return err
-	}
-	// What the resident answered is still there.
-	if err := p.tap(ctx, "back"); err != nil {
-		return err
-	}
-	if _, err := p.at(ctx, "step-special_group"); err != nil {
-		return err
-	}
-	if err := p.forward(ctx, "step-special_group"); err != nil {
-		return err
-	}
-	if _, err := p.page(ctx, "step-pay_grade"); err != nil {
-		return err
-	}
-	hints := map[string]hint{}
-	for k, v := range s01 {
-		hints[k] = v
-	}
-	hints["hkb_scan"] = hint{later: true}
-	if err := p.fill(ctx, hints); err != nil {
-		return err
-	}
-	if err := p.consent(ctx); err != nil {
-		return err
-	}
-	if _, err := p.submit(ctx); err != nil {
-		return err
-	}
-	number, err := p.accepted(ctx, countyWait)
-	if err != nil {
-		return err
-	}
-	c, err := p.countyHas(ctx, number)
-	if err != nil {
-		return err
-	}
-	if c.Staff != clerkNumber {
-		return fmt.Errorf("expected the clerk %s in the record of the case taken over, found %q", clerkNumber, c.Staff)
-	}
-	p.note("case %s taken over half-filled; no answer was lost", number)
-	return p.clerkLeaves(ctx, p.removeCard(ctx))
+	return p.picture(ctx, "taken-over")
 }
 
 // playTechnician opens every page of the technician.
