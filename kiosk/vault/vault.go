@@ -80,7 +80,8 @@ type Options struct {
 	bigCheck    int64 // 0 = bigCheck
 	keepWAL     bool  // never empty the WAL: a test shows what stays in it then
 	powersafe   bool  // claimed of the disk; a test shows that this loses
-	walPages    int   // after which the WAL is emptied; 0 = as prepare says
+	blind       blindness
+	walPages    int // after which the WAL is emptied; 0 = as prepare says
 }
 
 // DefaultMinFree is what must be free for a new case to begin, bytes.
