@@ -46,6 +46,7 @@ var measurements = []measurement{
 	{"devices", "preview", benchLive},
 	{"vault", "submit", benchSubmit},
 	{"vault", "growth", benchGrowth},
+	{"log", "verify", benchLog},
 }
 
 func measurementNames(m measurement) []string { return []string{m.group, m.name} }
