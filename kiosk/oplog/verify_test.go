@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"cunban/kiosk/seal"
+	"slices"
 )
 
 func TestCheckpoint(t *testing.T) {
@@ -265,6 +266,72 @@ func TestCleverTampering(t *testing.T) {
 			rt.Fatalf("%s at %d with the MAC seed: %v instead of record %d", how, i, err, named)
 		}
 	})
+}
+
+// TestBlindVerifier is the control of the tests above: a verifier that does not
+// look at one thing takes a log that was changed in just that way, and one that
+// looks names the record.
+func TestBlindVerifier(t *testing.T) {
+	const changed = 5
+	s := newSample(t, 20, 10)
+	r, err := Decode(s.lines[changed])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Account += "7"
+	lines := slices.Clone(s.lines)
+	lines[changed] = r.Encode()
+	tree := &Tree{}
+	for _, l := range lines[:10] {
+		tree.Append(l)
+	}
+	forged, err := SignCheckpoint(rand.Reader, Checkpoint{s.origin, 10, tree.Root()}, s.origin, s.terminal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range map[string]struct {
+		blind       blindness
+		note        []byte
+		leaves      bool // the hashes that were kept are at hand
+		seeds       bool
+		first, last int64
+	}{
+		"nodes": {blindness{nodes: true}, nil, true, false, changed, changed},
+		"notes": {blindness{notes: true}, s.notes[10], false, false, 0, 9},
+		"macs":  {blindness{macs: true}, forged, false, true, changed, changed},
+	} {
+		verify := func(b blindness) error {
+			k := s.keys()
+			if x.seeds {
+				k.Seeds = map[int64]seal.Key{0: s.seed}
+			}
+			v, err := NewVerifier(VerifyOptions{Keys: k, Origin: s.origin, blind: b})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, l := range lines {
+				var leaf []byte
+				if x.leaves {
+					leaf = LeafHash(s.lines[i])
+				}
+				if _, err := v.Record(l, leaf); err != nil {
+					return err
+				}
+				if i == 9 && x.note != nil {
+					if _, err := v.Checkpoint(x.note); err != nil {
+						return err
+					}
+				}
+			}
+			return v.Finish()
+		}
+		if err := verify(x.blind); err != nil {
+			t.Errorf("blind to %s it sees %v", name, err)
+		}
+		if b := AsBad(verify(blindness{})); b == nil || b.Seq != x.first || b.Last != x.last {
+			t.Errorf("%s: named %v, want %d to %d", name, b, x.first, x.last)
+		}
+	}
 }
 
 // Somebody edits the stored lines and their frame but not the hashes.

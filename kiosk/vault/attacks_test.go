@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -198,6 +199,13 @@ var attacks = []attack{
 		s, ok := w.someSeed(rng)
 		if ok {
 			w.exec("UPDATE log_seeds SET key_id=? WHERE first=?", s.keyID+"0", s.first)
+		}
+		return at(s.first, oplog.BadState), ok
+	}},
+	{name: "seed: shortened", do: func(w *tampered, rng *rand.Rand) (right, bool) {
+		s, ok := w.someSeed(rng)
+		if ok {
+			w.exec("UPDATE log_seeds SET envelope=? WHERE first=?", s.envelope[:rng.IntN(len(s.envelope))], s.first)
 		}
 		return at(s.first, oplog.BadState), ok
 	}},
@@ -452,41 +460,63 @@ func otherByte(b []byte, rng *rand.Rand) []byte {
 
 // otherField is a record with one field changed.
 func otherField(r oplog.Record, rng *rand.Rand) oplog.Record {
-	switch rng.IntN(14) {
-	case 0:
-		r.Seq++
-	case 1:
-		r.Event = oplog.Events[rng.IntN(len(oplog.Events))]
-	case 2:
-		r.Outcome = oplog.Outcomes[rng.IntN(len(oplog.Outcomes))]
-	case 3:
-		r.Role = oplog.RoleTechnician
-	case 4:
-		r.Account += "7"
-	case 5:
-		r.Session++
-	case 6:
-		r.CaseID = "01a2113f-8256-7e1b-9195-302857ab9efd"
-	case 7:
-		r.Device += "x"
-	case 8:
-		r.Wall = r.Wall.Add(time.Duration(1 + rng.Int64N(1e12)))
-	case 9:
-		r.Mono++
-	case 10:
-		r.BootID += "0"
-	case 11:
-		r.Version += ".1"
-	case 12:
-		r.Demo = !r.Demo
-	default:
-		if r.MAC == nil {
-			r.Demo = !r.Demo
-			break
-		}
-		r.MAC = otherByte(r.MAC, rng)
+	change := []func(){
+		func() { r.Seq++ },
+		func() { r.Event = oplog.Events[rng.IntN(len(oplog.Events))] },
+		func() { r.Outcome = oplog.Outcomes[rng.IntN(len(oplog.Outcomes))] },
+		func() { r.Role = oplog.RoleTechnician },
+		func() { r.Account = other(r.Account, "7", rng) },
+		func() { r.Session++ },
+		func() { r.CaseID = other(r.CaseID, "01a2113f-8256-7e1b-9195-302857ab9efd", rng) },
+		func() { r.Device = other(r.Device, "x", rng) },
+		func() { r.Wall = r.Wall.Add(time.Duration(1 + rng.Int64N(1e12))) },
+		func() { r.Mono++ },
+		func() { r.BootID = other(r.BootID, "0", rng) },
+		func() { r.Version += ".1" },
+		func() { r.Demo = !r.Demo },
+		func() { r.Fields = otherFields(r.Fields, rng) },
+		func() { r.Private = otherDigest(r.Private, rng) },
+		func() { r.MAC = otherDigest(r.MAC, rng) },
 	}
+	change[rng.IntN(len(change))]()
 	return r
+}
+
+// other makes a text longer, or takes it away.
+func other(s, more string, rng *rand.Rand) string {
+	if s != "" && rng.IntN(2) == 0 {
+		return ""
+	}
+	return s + more
+}
+
+// otherFields is a copy with one field more, less, or changed.
+func otherFields(f map[string]string, rng *rand.Rand) map[string]string {
+	out := maps.Clone(f)
+	if out == nil {
+		out = map[string]string{}
+	}
+	names := slices.Sorted(maps.Keys(out))
+	switch k := rng.IntN(3); {
+	case k == 0 || len(names) == 0:
+		out["more"] = "1"
+	case k == 1:
+		delete(out, names[rng.IntN(len(names))])
+	default:
+		out[names[rng.IntN(len(names))]] += "0"
+	}
+	return out
+}
+
+// otherDigest is another digest, one where there was none, or none.
+func otherDigest(b []byte, rng *rand.Rand) []byte {
+	switch {
+	case b == nil:
+		return make([]byte, oplog.HashSize)
+	case rng.IntN(3) == 0:
+		return nil
+	}
+	return otherByte(b, rng)
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

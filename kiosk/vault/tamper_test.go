@@ -22,7 +22,7 @@ package vault
 //	5 the same                      rewrites after the last of those      the county's MAC seeds: the very record
 //	6 has the present MAC key, too  cuts the end off                      the county, if it signed more; else its MAC seeds, with the
 //	                                                                      next record that is written: the key for its number is
-//	                                                                      gone. And LogAgrees, if a case's submission was cut off
+//	                                                                      gone
 //	7 the same                      appends records                       nobody: who has the running terminal's keys writes as the
 //	                                                                      terminal does. What was before stays as it was
 //	8 the same                      cuts the end off after the last       nobody. It is as if the terminal had been destroyed: the

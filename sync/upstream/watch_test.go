@@ -90,6 +90,24 @@ func newLog(t *testing.T, terminal string) *oplogOf {
 	return &oplogOf{t: t, key: key, origin: oplog.Origin(key.Public())}
 }
 
+// TestForgetfulCounty is the control of TestCheckpoints: a county that does not
+// remember a terminal's log takes a smaller one for whole.
+func TestForgetfulCounty(t *testing.T) {
+	var l *oplogOf
+	for _, size := range []int{25, 24} { // each time a county that knows nothing
+		c := startCounty(t, t.TempDir(), autoApprove)
+		x := c.enrol("SN-1", region1)
+		if l == nil {
+			l = newLog(t, x.id)
+			l.grow(30, "record")
+		}
+		var r wire.CheckpointReply
+		if _, problem := x.call("POST", wire.PathCheckpoints(x.id), l.put(0, size), &r); problem != nil {
+			t.Errorf("size %d was refused: %v", size, problem)
+		}
+	}
+}
+
 func TestCheckpoints(t *testing.T) {
 	c := startCounty(t, t.TempDir(), autoApprove)
 	x := c.enrol("SN-1", region1)
