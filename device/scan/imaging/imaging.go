@@ -111,13 +111,16 @@ func Prepare(img image.Image, o Options) (jpg []byte, v Verdict, err error) {
 	}
 	page, dpi, fault := sheetOf(img, o)
 	l := lightOn(page)
-	f := judge(luminance(page), l)
+	grey := luminance(page) // as it was lit
+	judged := make(chan Fault, 1)
+	go func() { judged <- judge(grey, l) }() // beside the encoding, which takes as long
+	l.even(page)
+	jpg, err = encode(page, dpi)
+	f := <-judged
 	switch {
 	case fault == None, f == Dark && fault == CutOff, f == Dark && l.paper < blackLevel:
 		fault = f
 	}
-	l.even(page)
-	jpg, err = encode(page, dpi)
 	return jpg, verdict(fault), err
 }
 
@@ -169,14 +172,14 @@ func fit(img image.Image, dpi int) (*image.RGBA, int) {
 // luminance is the picture in shades of grey (ITU-R BT.601).
 func luminance(p *image.RGBA) *image.Gray {
 	g := image.NewGray(p.Rect)
-	for y := range p.Rect.Dy() {
+	rows(p.Rect.Dy(), func(y int) {
 		src := p.Pix[y*p.Stride : y*p.Stride+4*p.Rect.Dx()]
 		dst := g.Pix[y*g.Stride:]
 		for x := range p.Rect.Dx() {
 			s := src[4*x : 4*x+3 : 4*x+3]
 			dst[x] = byte((19595*uint32(s[0]) + 38470*uint32(s[1]) + 7471*uint32(s[2]) + 1<<15) >> 16)
 		}
-	}
+	})
 	return g
 }
 

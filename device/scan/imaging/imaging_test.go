@@ -214,3 +214,33 @@ func BenchmarkPrepare(b *testing.B) {
 		}
 	}
 }
+
+// TestExtremes compares the quick way with the plain one, at sizes smaller than
+// the square too.
+func TestExtremes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []struct{ w, h, r int }{{40, 30, 4}, {7, 9, 8}, {1, 1, 3}, {33, 2, 5}, {20, 20, 0}} {
+		g := image.NewGray(image.Rect(0, 0, c.w, c.h))
+		for i := range g.Pix {
+			g.Pix[i] = byte(rng.Uint32())
+		}
+		for _, bright := range []bool{true, false} {
+			got := extremes(g, c.r, bright)
+			for y := range c.h {
+				for x := range c.w {
+					want := g.GrayAt(x, y).Y
+					for yy := max(y-c.r, 0); yy <= min(y+c.r, c.h-1); yy++ {
+						for xx := max(x-c.r, 0); xx <= min(x+c.r, c.w-1); xx++ {
+							if v := g.GrayAt(xx, yy).Y; bright == (v > want) && v != want {
+								want = v
+							}
+						}
+					}
+					if v := got.GrayAt(x, y).Y; v != want {
+						t.Fatalf("%+v bright %t: %d,%d is %d, want %d", c, bright, x, y, v, want)
+					}
+				}
+			}
+		}
+	}
+}

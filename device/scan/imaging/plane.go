@@ -61,34 +61,75 @@ func sampler(img image.Image) func(x, y int) (r, g, b uint8) {
 
 // closed takes away dark marks narrower than 2r pixels: each pixel becomes the
 // brightest around it, then the darkest of those (grey-scale closing).
-func closed(g *image.Gray, r int) *image.Gray {
-	return extremes(extremes(g, r, func(a, b byte) byte { return max(a, b) }), r, func(a, b byte) byte { return min(a, b) })
-}
+func closed(g *image.Gray, r int) *image.Gray { return extremes(extremes(g, r, true), r, false) }
 
-// extremes takes the most of a (2r+1)² square around each pixel, by rows and
-// then by columns.
-func extremes(g *image.Gray, r int, most func(a, b byte) byte) *image.Gray {
+// extremes takes the brightest, or the darkest, of the (2r+1)² square around
+// each pixel.
+func extremes(g *image.Gray, r int, bright bool) *image.Gray {
 	w, h := g.Rect.Dx(), g.Rect.Dy()
-	mid := image.NewGray(g.Rect)
-	for y := range h {
-		row, to := g.Pix[y*g.Stride:], mid.Pix[y*mid.Stride:]
-		for x := range w {
-			v := row[x]
-			for i := max(x-r, 0); i <= min(x+r, w-1); i++ {
-				v = most(v, row[i])
-			}
-			to[x] = v
+	out := image.NewGray(g.Rect)
+	rows(h, func(y int) {
+		line := padded(w, r, bright)
+		copy(line[r:], g.Pix[y*g.Stride:][:w])
+		slide(r, func(by int) { pick(line[:len(line)-by], line[by:], bright) })
+		copy(out.Pix[y*out.Stride:][:w], line)
+	})
+	// The same down the columns, whole rows at a time.
+	edge := padded(w-2*r, r, bright)
+	all := make([][]byte, h+2*r)
+	for i := range all {
+		all[i] = append([]byte(nil), edge...)
+		if y := i - r; y >= 0 && y < h {
+			copy(all[i], out.Pix[y*out.Stride:][:w])
 		}
 	}
-	out := image.NewGray(g.Rect)
-	for y := range h {
-		to := out.Pix[y*out.Stride : y*out.Stride+w]
-		copy(to, mid.Pix[y*mid.Stride:])
-		for i := max(y-r, 0); i <= min(y+r, h-1); i++ {
-			for x, v := range mid.Pix[i*mid.Stride : i*mid.Stride+w] {
-				to[x] = most(to[x], v)
-			}
+	slide(r, func(by int) {
+		for i := range len(all) - by {
+			pick(all[i], all[i+by], bright)
 		}
+	})
+	for y := range h {
+		copy(out.Pix[y*out.Stride:][:w], all[y])
 	}
 	return out
+}
+
+// padded is n values with r more on each side that are never the most.
+func padded(n, r int, bright bool) []byte {
+	p := make([]byte, max(n+2*r, 0))
+	if !bright {
+		for i := range p {
+			p[i] = 255
+		}
+	}
+	return p
+}
+
+// slide makes each value the most of itself and the 2r after it, with a few
+// passes whatever r is: runs of one, two, four values and so on are joined. join
+// makes each value the most of itself and the one by places on, from the first
+// to the last.
+func slide(r int, join func(by int)) {
+	k, run := 2*r+1, 1
+	for ; 2*run <= k; run *= 2 {
+		join(run)
+	}
+	if k > run {
+		join(k - run)
+	}
+}
+
+// pick makes a the most of a and b, value by value from the first; b may be a
+// later part of a.
+func pick(a, b []byte, bright bool) {
+	b = b[:len(a)]
+	if bright {
+		for i, v := range b {
+			a[i] = max(a[i], v)
+		}
+		return
+	}
+	for i, v := range b {
+		a[i] = min(a[i], v)
+	}
 }
