@@ -83,7 +83,18 @@ func Equal(a, b []byte) bool { return hmac.Equal(a, b) }
 // Derive makes n bytes from a strong secret for one purpose (HKDF-SM3, RFC
 // 5869, empty salt). Different infos give independent keys.
 func Derive(secret []byte, info string, n int) []byte {
-	out, err := hkdf.Key(sm3.New, secret, nil, info, n)
+	// A hash keeps the end of what was written to it until it is written over, and
+	// the garbage collector does not: the secret would stay in memory.
+	var used []hash.Hash
+	out, err := hkdf.Key(func() hash.Hash {
+		h := sm3.New()
+		used = append(used, h)
+		return h
+	}, secret, nil, info, n)
+	for _, h := range used {
+		h.Reset()
+		h.Write(make([]byte, sm3.BlockSize-1)) // short of a block, so that it is kept
+	}
 	if err != nil {
 		// Only a length beyond 255 digests fails, which no caller asks for.
 		panic("seal: derive " + info + ": " + err.Error())
