@@ -53,8 +53,20 @@ func (c *change) putCase(cs cases.Case) error {
 
 // event adds a line to a case's timeline.
 func (c *change) event(id string, at time.Time, state cases.State, text string) error {
-	return c.exec("INSERT INTO events(case_id, num, at, state, text)"+
-		" VALUES(?1, (SELECT coalesce(max(num), 0)+1 FROM events WHERE case_id=?1), ?2, ?3, ?4)", id, at.UnixNano(), string(state), text)
+	var num int
+	if err := c.tx.QueryRow("SELECT coalesce(max(num), 0)+1 FROM events WHERE case_id=?", id).Scan(&num); err != nil {
+		return err
+	}
+	return c.putEvent(id, num, at, state, text)
+}
+
+// firstEvent begins a case's timeline.
+func (c *change) firstEvent(id string, at time.Time, state cases.State, text string) error {
+	return c.putEvent(id, 1, at, state, text)
+}
+
+func (c *change) putEvent(id string, num int, at time.Time, state cases.State, text string) error {
+	return c.exec("INSERT INTO events(case_id, num, at, state, text) VALUES(?,?,?,?,?)", id, num, at.UnixNano(), string(state), text)
 }
 
 // Case returns a case. Errors: cases.ErrNotFound.
