@@ -215,33 +215,51 @@ func unverified(msg []byte) (*note.Note, error) {
 	return nil, err
 }
 
-// checkpointOf opens a note with any of the terminal's keys, whose name is the
-// note's own origin, and tells whether one of the county's keys signed too.
-func checkpointOf(msg []byte, terminal, county []*seal.PublicKey) (c Checkpoint, countersigned bool, err error) {
-	c, err = PeekCheckpoint(msg)
+// NoteRead is a note whose signatures were checked, and that was not yet
+// compared with a log.
+type NoteRead struct {
+	Checkpoint Checkpoint // what it says, also when a signature is wrong
+	Readable   bool       // Checkpoint could be read
+	counter    bool       // the county signed too
+	err        error
+}
+
+// ReadNote does the part of verifying a checkpoint that depends on no record: the
+// signatures. It may run ahead, and in parallel: each takes as long as ten
+// records do.
+func (k *Keys) ReadNote(msg []byte) (n NoteRead) {
+	c, err := PeekCheckpoint(msg)
 	if err != nil {
-		return Checkpoint{}, false, err
+		return NoteRead{err: err}
 	}
+	n.Checkpoint, n.Readable = c, true
+	n.counter, n.err = k.signed(msg, c)
+	return n
+}
+
+// signed opens a note of c with any of the terminal's keys, whose name is the
+// note's own origin, and tells whether one of the county's keys signed too.
+func (k *Keys) signed(msg []byte, c Checkpoint) (countersigned bool, err error) {
 	if c.Origin == CountyName {
-		return Checkpoint{}, false, fmt.Errorf("%w: a log cannot be the county's", ErrCheckpoint)
+		return false, fmt.Errorf("%w: a log cannot be the county's", ErrCheckpoint)
 	}
 	var known []note.Verifier
 	ids := map[string]bool{}
-	for _, k := range terminal {
-		if id := c.Origin + k.ID(); !ids[id] {
+	for _, key := range k.Terminal {
+		if id := c.Origin + key.ID(); !ids[id] {
 			ids[id] = true
-			known = append(known, verifier{c.Origin, k})
+			known = append(known, verifier{c.Origin, key})
 		}
 	}
-	for _, k := range county {
-		if id := CountyName + k.ID(); !ids[id] {
+	for _, key := range k.County {
+		if id := CountyName + key.ID(); !ids[id] {
 			ids[id] = true
-			known = append(known, verifier{CountyName, k})
+			known = append(known, verifier{CountyName, key})
 		}
 	}
 	n, err := openNote(msg, note.VerifierList(known...))
 	if err != nil {
-		return Checkpoint{}, false, err
+		return false, err
 	}
 	own := false
 	for _, s := range n.Sigs {
@@ -249,14 +267,14 @@ func checkpointOf(msg []byte, terminal, county []*seal.PublicKey) (c Checkpoint,
 		countersigned = countersigned || s.Name == CountyName
 	}
 	for _, s := range n.UnverifiedSigs {
-		if s.Name == CountyName && len(county) > 0 {
-			return Checkpoint{}, false, fmt.Errorf("%w: a line of %s is of no key of the county", ErrCheckpoint, s.Name)
+		if s.Name == CountyName && len(k.County) > 0 {
+			return false, fmt.Errorf("%w: a line of %s is of no key of the county", ErrCheckpoint, s.Name)
 		}
 	}
 	if !own {
-		return Checkpoint{}, false, fmt.Errorf("%w: %s did not sign it", ErrCheckpoint, c.Origin)
+		return false, fmt.Errorf("%w: %s did not sign it", ErrCheckpoint, c.Origin)
 	}
-	return c, countersigned, nil
+	return countersigned, nil
 }
 
 // noteLines splits a note for the export; the note ends in a newline.

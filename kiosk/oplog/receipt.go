@@ -348,14 +348,14 @@ func (r Receipt) Verify(k Keys) (Proven, error) {
 	if err != nil {
 		return Proven{}, err
 	}
-	_, counter, err := checkpointOf(msg, k.Terminal, k.County)
-	if err != nil {
-		return Proven{}, fmt.Errorf("%w: %w", ErrReceiptFalse, err)
+	n := k.ReadNote(msg)
+	if n.err != nil {
+		return Proven{}, fmt.Errorf("%w: %w", ErrReceiptFalse, n.err)
 	}
 	p := Proven{Case: rec.CaseID, Service: rec.Fields["service"], Revision: rec.Fields["revision"], At: rec.Wall, Index: rec.Seq,
 		Size: r.Size, Root: c.Root, Origin: r.Origin, County: CountyAbsent, Demo: rec.Demo, Record: rec}
 	switch {
-	case counter:
+	case n.counter:
 		p.County = CountySigned
 	case there:
 		p.County = CountyUnchecked

@@ -147,10 +147,11 @@ func NewVerifier(o VerifyOptions) (*Verifier, error) {
 	v.first = v.tree.Size()
 	v.chain = chainAt(o.Keys.Seeds, v.first)
 	for _, msg := range o.Keys.Known {
-		c, _, err := checkpointOf(msg, o.Keys.Terminal, o.Keys.County)
-		if err != nil {
-			return nil, fmt.Errorf("known checkpoint: %w", err)
+		n := o.Keys.ReadNote(msg)
+		if n.err != nil {
+			return nil, fmt.Errorf("known checkpoint: %w", n.err)
 		}
+		c := n.Checkpoint
 		if o.Origin != "" && c.Origin != o.Origin {
 			return nil, fmt.Errorf("known checkpoint: %w: of %s, not of %s", ErrCheckpoint, c.Origin, o.Origin)
 		}
@@ -314,18 +315,25 @@ func (v *Verifier) after() int64 {
 // Checkpoint takes a signed note that covers exactly the records so far.
 // Errors: *Bad.
 func (v *Verifier) Checkpoint(msg []byte) (Checkpoint, error) {
+	return v.TakeNote(v.ReadNote(msg))
+}
+
+// ReadNote is Keys.ReadNote with the keys that this verifier has. It may run
+// ahead, and in parallel.
+func (v *Verifier) ReadNote(msg []byte) NoteRead { return v.o.Keys.ReadNote(msg) }
+
+// TakeNote is Checkpoint of a note that was read.
+func (v *Verifier) TakeNote(n NoteRead) (Checkpoint, error) {
 	if v.bad != nil {
 		return Checkpoint{}, v.bad
 	}
-	at := v.tree.Size()
+	at, c := v.tree.Size(), n.Checkpoint
 	if v.o.blind.notes {
-		c, err := PeekCheckpoint(msg)
-		v.last, v.have = c, err == nil
+		v.last, v.have = c, n.Readable
 		return c, v.err(nil)
 	}
-	c, counter, err := checkpointOf(msg, v.o.Keys.Terminal, v.o.Keys.County)
-	if err != nil {
-		return Checkpoint{}, v.fail(at, at, BadNote, "checkpoint after %d records: %v", at, err)
+	if n.err != nil {
+		return Checkpoint{}, v.fail(at, at, BadNote, "checkpoint after %d records: %v", at, n.err)
 	}
 	switch {
 	case v.o.Origin != "" && c.Origin != v.o.Origin:
@@ -343,7 +351,7 @@ func (v *Verifier) Checkpoint(msg []byte) (Checkpoint, error) {
 	}
 	v.last, v.have = c, true
 	v.notes++
-	if counter {
+	if n.counter {
 		v.counter = max(v.counter, c.Size)
 	}
 	if v.o.Covered {

@@ -71,8 +71,9 @@ func TestCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := checkpointOf(fake, []*seal.PublicKey{key.Public()}, nil); !errors.Is(err, ErrCheckpoint) {
-		t.Errorf("a log named county: %v", err)
+	keys := Keys{Terminal: []*seal.PublicKey{key.Public()}}
+	if n := keys.ReadNote(fake); !errors.Is(n.err, ErrCheckpoint) {
+		t.Errorf("a log named county: %v", n.err)
 	}
 }
 

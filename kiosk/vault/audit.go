@@ -87,7 +87,8 @@ type storedNote struct {
 	size, at      int64
 	root, note    []byte
 	countersigned bool
-	odd           bool // a column has a type that it never had
+	odd           bool            // a column has a type that it never had
+	read          *oplog.NoteRead // once its signatures were checked
 }
 
 // readNotes reads the checkpoints of the sizes from and to, both within.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sort"
 	gosync "sync"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -22,7 +23,9 @@ type block struct {
 	from, to  int64 // records, from within, to not
 	rows      []row
 	firstNode int64
-	nodes     [][]byte // from firstNode to the last that these records complete; nil = missing
+	nodes     [][]byte     // from firstNode to the last that these records complete; nil = missing
+	notes     []storedNote // checkpoints of the sizes after from, to within
+	readNote  func([]byte) oplog.NoteRead
 	err       error
 	ready     chan struct{} // closed when rows are prepared
 }
@@ -39,8 +42,9 @@ type row struct {
 }
 
 // blocks calls f for each block of records from (within) to (not within), in
-// order.
-func (v *Vault) blocks(ctx context.Context, db *sql.DB, from, to int64, f func(*block) error) error {
+// order. notes are checkpoints in the order of their sizes; those of a block are
+// read before f is called for it.
+func (v *Vault) blocks(ctx context.Context, db *sql.DB, from, to int64, notes []storedNote, read func([]byte) oplog.NoteRead, f func(*block) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	workers := runtime.GOMAXPROCS(0)
 	work, order := make(chan *block, workers), make(chan *block, workers)
@@ -52,6 +56,8 @@ func (v *Vault) blocks(ctx context.Context, db *sql.DB, from, to int64, f func(*
 		defer close(work)
 		for at := from; at < to && ctx.Err() == nil; at += page {
 			b := readBlock(ctx, db, at, min(at+page, to))
+			b.notes, notes = until(notes, b.to)
+			b.readNote = read
 			for _, c := range []chan *block{work, order} {
 				select {
 				case c <- b:
@@ -144,8 +150,17 @@ func (b *block) readNodes(ctx context.Context, db *sql.DB) (err error) {
 	return rows.Err()
 }
 
+// until parts notes after the last of a size.
+func until(notes []storedNote, size int64) (these, rest []storedNote) {
+	n := sort.Search(len(notes), func(i int) bool { return notes[i].size > size })
+	return notes[:n], notes[n:]
+}
+
 // prepare does what needs no other record.
 func (b *block) prepare() {
+	for i := range b.notes {
+		b.notes[i].see(b.readNote)
+	}
 	for i := range b.rows {
 		r := &b.rows[i]
 		r.read = oplog.ReadRecord(r.line)

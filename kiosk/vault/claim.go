@@ -156,6 +156,15 @@ func (c *logClaim) note(n storedNote, what string) error {
 	return &oplog.Bad{Seq: at, Last: at, Kind: oplog.BadNote, What: fmt.Sprintf("checkpoint of size %d: %s", n.size, what)}
 }
 
+// see checks a note's signatures, once.
+func (n *storedNote) see(read func([]byte) oplog.NoteRead) oplog.NoteRead {
+	if n.read == nil {
+		r := read(n.note)
+		n.read = &r
+	}
+	return *n.read
+}
+
 // take gives the verifier the checkpoints up to its size, and compares the
 // columns beside them.
 func (c *logClaim) take(ver *oplog.Verifier) error {
@@ -164,10 +173,11 @@ func (c *logClaim) take(ver *oplog.Verifier) error {
 		if n.size < c.start.Size() || n.odd {
 			return c.note(n, "a row of no checkpoint")
 		}
-		if cp, err := oplog.PeekCheckpoint(n.note); err == nil && cp.Size != n.size {
-			return c.note(n, fmt.Sprintf("the note in it is of size %d", cp.Size))
+		read := n.see(ver.ReadNote)
+		if read.Readable && read.Checkpoint.Size != n.size {
+			return c.note(n, fmt.Sprintf("the note in it is of size %d", read.Checkpoint.Size))
 		}
-		cp, err := ver.Checkpoint(n.note)
+		cp, err := ver.TakeNote(read)
 		switch {
 		case err != nil:
 			return err

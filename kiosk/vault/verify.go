@@ -165,7 +165,7 @@ func (v *Vault) walk(ctx context.Context, db *sql.DB, ver *oplog.Verifier, claim
 	if err := claim.began(ver); err != nil {
 		return err
 	}
-	return v.blocks(ctx, db, claim.start.Size(), to, func(b *block) error {
+	return v.blocks(ctx, db, claim.start.Size(), to, claim.notes, ver.ReadNote, func(b *block) error {
 		for i := range b.rows {
 			row := &b.rows[i]
 			at := ver.Size()
