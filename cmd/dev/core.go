@@ -141,6 +141,7 @@ type memoryLook struct{ base sighting }
 
 func (m *memoryLook) before(ctx context.Context, s *stage) (err error) {
 	m.base, err = s.core(ctx, "before")
+	measured.set("core_before", float64(m.base.sum()))
 	return err
 }
 

@@ -45,8 +45,8 @@ func proveLeak(ctx context.Context, e proofStage) ([]promise, error) {
 			Met:      m["crash_leaks"] == 0 && m["crash_cores"] == 0 && m["crash_traced"] == 1,
 			Control:  "the memory that crashed, as root can read it", ControlFailed: m["crash_memory"] > 0},
 		{Name: fmt.Sprintf("memory %s after a visit, as root can read it (gcore)", coreRest), Target: "0 hits",
-			Measured: "hits: " + strings.Join(left, ", "), Met: total == 0,
-			Control: "the same in the middle of a visit", ControlFailed: m["crash_memory"] > 0},
+			Measured: fmt.Sprintf("hits: %s, beyond the %.0f words that were there before anybody came", strings.Join(left, ", "), m["core_before"]), Met: total == 0,
+			Control: fmt.Sprintf("the same in the middle of a visit: %.0f hits", m["crash_memory"]), ControlFailed: m["crash_memory"] > 0},
 	}, nil
 }
 

@@ -23,7 +23,8 @@ func TestForgetsSoonAndLate(t *testing.T) {
 		time.Sleep(3 * forgetLate)
 		cancel()
 		<-done
-		want := []time.Duration{forgetSoon, forgetLate/2 + forgetSoon, forgetLate/2 + forgetSoon + forgetLate}
+		half := forgetLate / 2
+		want := []time.Duration{forgetSoon, forgetAgain, half + forgetSoon, half + forgetAgain, half + forgetLate}
 		if len(times) != len(want) {
 			t.Fatalf("forgot at %v, want %v", times, want)
 		}

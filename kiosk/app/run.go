@@ -16,6 +16,7 @@ import (
 	"cunban/kiosk/ui/input"
 	"cunban/kiosk/ui/input/handwriting"
 	"cunban/kiosk/ui/input/pinyin"
+	"cunban/kiosk/ui/lapse"
 	screens "cunban/kiosk/ui/screen"
 	"cunban/kiosk/ui/theme"
 )
@@ -53,7 +54,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	shell := ui.New(ui.Options{App: fa, Window: win, Backend: a, Routes: screens.Routes(), Screen: screenSize,
-		OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge})
+		OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge, Lapse: lapse.New().Leap})
 	defer a.openEngines(shell)()
 	a.shows(shell)
 	a.mu.Lock()

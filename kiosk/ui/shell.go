@@ -53,6 +53,9 @@ type Options struct {
 	OnTouch func()
 	// OnLook is told when text size changes (large text has more time).
 	OnLook func(large bool)
+	// Lapse makes what the drawing keeps of earlier pages too old, nil for nothing
+	// to do; see package lapse.
+	Lapse func()
 }
 
 // Shell is the frame. There is one.
@@ -107,6 +110,9 @@ func New(o Options) *Shell {
 	}
 	if s.o.Post == nil {
 		s.o.Post = fyne.Do
+	}
+	if s.o.Lapse == nil {
+		s.o.Lapse = func() {}
 	}
 	s.finger = theme.NewFinger(s.o.Now)
 	s.finger.OnTouch = o.OnTouch
@@ -308,12 +314,15 @@ func (s *Shell) nextResident() {
 	s.visit.Wipe()
 	s.visit = &Visit{Number: n, Helper: helper}
 	s.app.Clipboard().SetContent("")
+	s.o.Lapse()
 	s.show(s.nav.StaffHome())
 }
 
 // wipe forgets everything of the person who was here: models, pictures,
-// clipboard, overlays, text size, and the widgets themselves.
+// clipboard, overlays, text size, the widgets themselves and what the drawing
+// keeps of them.
 func (s *Shell) wipe() {
+	s.o.Lapse()
 	s.visit.Wipe()
 	s.visit = &Visit{}
 	for l := range layerCount {

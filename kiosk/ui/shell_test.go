@@ -30,6 +30,8 @@ type bench struct {
 	loop *uitest.Loop
 	app  fyne.App
 	win  fyne.Window
+	// lapses is how often the drawing was told to forget; only on the loop.
+	lapses int
 }
 
 func newBench(t *testing.T) *bench {
@@ -43,7 +45,8 @@ func newBench(t *testing.T) *bench {
 	k.loop.Do(func() {
 		k.app = test.NewTempApp(t)
 		k.win = test.NewTempWindow(t, nil)
-		k.s = ui.New(ui.Options{App: k.app, Window: k.win, Backend: b, Routes: screen.Routes(), Post: k.loop.Post, Now: func() time.Time { return b.At }})
+		k.s = ui.New(ui.Options{App: k.app, Window: k.win, Backend: b, Routes: screen.Routes(), Post: k.loop.Post,
+			Now: func() time.Time { return b.At }, Lapse: func() { k.lapses++ }})
 		b.OnSession = k.s.SessionEvent
 		k.win.Resize(fyne.NewSize(1920, 1080))
 		k.s.Start()
@@ -165,6 +168,9 @@ func TestWipeForgets(t *testing.T) {
 		}
 		if jpeg[0] != 0 || sign[0] != 0 || pic.Pix[3] != 0 || !wiped {
 			t.Errorf("left over: jpeg %v, signature %v, pixel %d, wiped %v", jpeg, sign, pic.Pix[3], wiped)
+		}
+		if k.lapses != 1 {
+			t.Errorf("the drawing was told %d times to forget what it showed, want once", k.lapses)
 		}
 		if pad.Value() != "" {
 			t.Errorf("the pad still holds %q", pad.Value())
@@ -295,6 +301,9 @@ func TestHelperStaysForTheNext(t *testing.T) {
 	k.tap("go")
 	k.page("desk-home")
 	k.loop.Do(func() {
+		if k.lapses != 1 {
+			t.Errorf("the drawing was told %d times to forget the resident, want once", k.lapses)
+		}
 		if v := k.s.Visit(); v.Known() || v.Helper == nil || v.Draft != nil {
 			t.Errorf("the next visit begins with %+v", v)
 		}
