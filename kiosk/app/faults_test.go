@@ -278,9 +278,7 @@ func TestAnotherCaseUnderTheSameNumber(t *testing.T) {
 	if !strings.Contains(items[0].Reason, "同号但内容不同") || !strings.Contains(items[0].Reason, "帮办员") {
 		t.Errorf("said %q", items[0].Reason)
 	}
-	if !h.eyes.saw(c.ID, cases.Attention) {
-		t.Error("the page was not told")
-	}
+	h.await("the page to be told", func() bool { return h.eyes.saw(c.ID, cases.Attention) })
 	if row, err := h.county.FindCase(t.Context(), c.ID); err != nil || h.atCounty() != 2 || row.Revision != 1 {
 		t.Errorf("the county's is %+v, %v", row, err)
 	}
