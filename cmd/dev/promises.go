@@ -44,6 +44,7 @@ var proofs = []proof{
 	{"vault", "plug", provePlug},
 	{"vault", "shred", proveShred},
 	{"vault", "salvage", proveSalvage},
+	{"vault", "rekey", proveRekey},
 	{"log", "prune", provePrune},
 	{"log", "tamper", proveTamper},
 	{"log", "receipt", proveReceipt},
