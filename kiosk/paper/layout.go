@@ -64,10 +64,13 @@ type doc struct {
 	glyphs  map[rune]bool
 }
 
-// newDoc begins a document with its first page.
-func newDoc(title string, at time.Time) *doc {
+// newDoc begins a document of A4 with its first page.
+func newDoc(title string, at time.Time) *doc { return newSheet(title, at, *gopdf.PageSizeA4) }
+
+// newSheet begins a document of pages of a size with its first page.
+func newSheet(title string, at time.Time, size gopdf.Rect) *doc {
 	d := &doc{title: title, glyphs: map[rune]bool{}}
-	d.pdf.Start(gopdf.Config{Unit: gopdf.UnitMM, PageSize: *gopdf.PageSizeA4})
+	d.pdf.Start(gopdf.Config{Unit: gopdf.UnitMM, PageSize: size})
 	// No name or number in the metadata: they show in file listings.
 	d.pdf.SetInfo(gopdf.PdfInfo{Title: title, Creator: "cunban", Producer: "cunban", CreationDate: at})
 	c, err := fonts()

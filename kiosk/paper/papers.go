@@ -200,13 +200,9 @@ func Progress(p ProgressData) ([]byte, error) {
 	if len(p.Events) == 0 {
 		d.y += d.block(marginX, d.y, contentW, 11.5, regular, soft, "还没有办理记录。")
 	}
-	if p.Case.State == cases.Returned && len(p.Case.Mend) > 0 {
+	if list := mendLines(p.Case); len(list) > 0 {
 		d.y += 2
 		d.section("要补正的内容")
-		var list []string
-		for _, m := range p.Case.Mend {
-			list = append(list, strings.Trim(cmp.Or(m.Label, "整件")+"："+m.Reason, "："))
-		}
 		d.steps(list, contentW)
 	}
 	d.contacts(p.Office)

@@ -154,30 +154,35 @@ func read(t *testing.T, pdf []byte) string {
 func TestPapersReadAsTheyShould(t *testing.T) {
 	tool(t, "pdftotext")
 	for name, pdf := range papers(t) {
-		t.Run(name, func(t *testing.T) {
-			got := read(t, pdf)
-			golden := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("reads:\n%s\nwant:\n%s", got, want)
-			}
-			for _, secret := range []string{"欧阳小花", "140830195603120024", "19560312", "张三丰"} {
-				if strings.Contains(strings.ReplaceAll(got, " ", ""), secret) {
-					t.Errorf("%q stands on the paper in clear", secret)
-				}
-			}
-			if demo := strings.Contains(got, "演示"); demo != strings.Contains(name, "demo") {
-				t.Errorf("marked as a demonstration: %v", demo)
-			}
-		})
+		t.Run(name, func(t *testing.T) { reads(t, name, pdf) })
+	}
+}
+
+// reads holds a paper to its golden text, to what must not stand on it, and to
+// its mark.
+func reads(t *testing.T, name string, pdf []byte) {
+	t.Helper()
+	got := read(t, pdf)
+	golden := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("reads:\n%s\nwant:\n%s", got, want)
+	}
+	for _, secret := range []string{"欧阳小花", "140830195603120024", "19560312", "张三丰"} {
+		if strings.Contains(strings.ReplaceAll(got, " ", ""), secret) {
+			t.Errorf("%q stands on the paper in clear", secret)
+		}
+	}
+	if demo := strings.Contains(got, "演示"); demo != strings.Contains(name, "demo") {
+		t.Errorf("marked as a demonstration: %v", demo)
 	}
 }
 

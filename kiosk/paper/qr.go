@@ -18,18 +18,23 @@ const (
 	codeLabelPt = 9   // its size in points
 )
 
-// encodeQR makes the modules of a QR code (ISO/IEC 18004) to be drawn on a side
-// of mm millimetres, true is dark: at level M, which bears a fold or a stain on
-// 15 % of it, or at L when modules would become too small. nil when the text
-// does not fit.
+// encodeQR makes the modules of a code that is drawn on a side of mm millimetres.
+// nil when the text does not fit.
 func encodeQR(text string, mm float64) [][]bool {
+	return encodeModules(text, func(modules int) bool { return mm/float64(modules) >= codeModule })
+}
+
+// encodeModules makes the modules of a QR code (ISO/IEC 18004), true is dark: at
+// level M, which bears a fold or a stain on 15 % of it, or at L when M does not
+// fit. nil when neither does.
+func encodeModules(text string, fits func(modules int) bool) [][]bool {
 	for _, level := range []qrcode.RecoveryLevel{qrcode.Medium, qrcode.Low} {
 		q, err := qrcode.New(text, level)
 		if err != nil {
 			continue
 		}
 		q.DisableBorder = true
-		if bits := q.Bitmap(); mm/float64(len(bits)) >= codeModule {
+		if bits := q.Bitmap(); fits(len(bits)) {
 			return bits
 		}
 	}

@@ -17,6 +17,21 @@ type Material struct {
 	Pages int    // captured pages, 0 = does not apply
 }
 
+// how says in brackets how it came, "" when that is not said.
+func (m Material) how() string {
+	how := m.How
+	if m.Pages > 0 {
+		how = strings.TrimSpace(fmt.Sprintf("%s %d 页", how, m.Pages))
+	}
+	if how == "" {
+		return ""
+	}
+	return "（" + how + "）"
+}
+
+// owedHint stands under materials that are owed.
+const owedHint = "待补的材料请尽快带到本服务点补交，补齐后县里才能办结。"
+
 // ReceiptData is what a receipt shows. Names and numbers are masked by their
 // types; nothing else of the form's content is on the receipt.
 type ReceiptData struct {
@@ -64,12 +79,8 @@ func Receipt(r ReceiptData) ([]byte, error) {
 	d.y += 2.5
 
 	d.materials(r.Received, r.Case.Outstanding)
-	if len(r.Case.Mend) > 0 && r.Case.State == cases.Returned {
+	if list := mendLines(r.Case); len(list) > 0 {
 		d.section("要补正的内容")
-		var list []string
-		for _, m := range r.Case.Mend {
-			list = append(list, strings.Trim(cmp.Or(m.Label, "整件")+"："+m.Reason, "："))
-		}
 		d.steps(list, contentW)
 		d.y += 1.5
 	}
@@ -149,23 +160,15 @@ func (d *doc) materials(got []Material, owed []string) {
 	}
 	d.section("材料")
 	for _, m := range got {
-		how := m.How
-		if m.Pages > 0 {
-			how = strings.TrimSpace(fmt.Sprintf("%s %d 页", how, m.Pages))
-		}
-		if how != "" {
-			how = "（" + how + "）"
-		}
-		d.tick(m.Name+how, good, "已收")
+		d.tick(m.Name+m.how(), good, "已收")
 	}
 	for _, m := range owed {
 		d.tick(m, orange, "待补")
 	}
 	if len(owed) > 0 {
-		hint := "待补的材料请尽快带到本服务点补交，补齐后县里才能办结。"
-		h := d.height(contentW-18, 10.5, regular, hint)
+		h := d.height(contentW-18, 10.5, regular, owedHint)
 		d.need(h + 1)
-		d.y += d.block(marginX+18, d.y, contentW-18, 10.5, regular, warn, hint) + 1
+		d.y += d.block(marginX+18, d.y, contentW-18, 10.5, regular, warn, owedHint) + 1
 	}
 	d.y += 1.5
 }
