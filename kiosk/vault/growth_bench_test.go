@@ -238,6 +238,21 @@ func grownPlain(b *testing.B) []*grown {
 }
 
 // growthVerify verifies each log once.
+// noteCost is what checking one checkpoint's signatures takes, ns: there is one
+// for each visit, so that it is a large part of a verification.
+func noteCost(b *testing.B, v *Vault) float64 {
+	b.Helper()
+	ctx := context.Background()
+	ver, err := v.verifier(ctx, v.start)
+	must(b, err)
+	s, err := v.LogState(ctx)
+	must(b, err)
+	if s.LastCheckpoint == nil {
+		return 0
+	}
+	return mean(func() { ver.ReadNote(s.LastCheckpoint) })
+}
+
 func growthVerify(b *testing.B, vaults []*grown) {
 	ctx := context.Background()
 	for _, g := range vaults {
@@ -248,6 +263,7 @@ func growthVerify(b *testing.B, vaults []*grown) {
 		b.ReportMetric(rep.Took.Seconds(), "verify-s@"+g.size)
 		b.ReportMetric(float64(rep.Records), "records@"+g.size)
 		b.ReportMetric(float64(rep.Checkpoints), "checkpoints@"+g.size)
+		b.ReportMetric(noteCost(b, v), "note-ns@"+g.size)
 		s, err := v.Stats(ctx)
 		must(b, err)
 		b.ReportMetric(float64(s.Bytes), "bytes@"+g.size)
