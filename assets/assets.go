@@ -13,7 +13,7 @@ import (
 	"io/fs"
 )
 
-//go:embed catalog divisions icons samples licenses
+//go:embed catalog divisions icons samples licenses packaging
 var files embed.FS
 
 // Names of the embedded catalogue files, as they appear in error messages.
@@ -69,6 +69,13 @@ func Samples() fs.FS { return sub("samples") }
 // Licenses returns the licence texts of what is embedded, and NOTICE, which
 // lists sources.
 func Licenses() fs.FS { return sub("licenses") }
+
+// PolkitRuleName is the rule's file name, in the packages and on the machine.
+const PolkitRuleName = "50-cunban.rules"
+
+// PolkitRule returns the polkit rule that lets the terminal's account use the
+// card reader, as the packages install it.
+func PolkitRule() []byte { return read("packaging/" + PolkitRuleName) }
 
 // read returns an embedded file; a missing one cannot happen in a build whose
 // tests passed, so it is a programming error.

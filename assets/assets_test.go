@@ -11,7 +11,8 @@ import (
 
 func TestEverythingIsThere(t *testing.T) {
 	services, codes := Catalogue()
-	for name, b := range map[string][]byte{"services": services, "codes": codes, "regular": FontRegular(), "bold": FontBold()} {
+	for name, b := range map[string][]byte{"services": services, "codes": codes, "regular": FontRegular(), "bold": FontBold(),
+		"polkit rule": PolkitRule()} {
 		if len(b) == 0 {
 			t.Errorf("%s is empty", name)
 		}

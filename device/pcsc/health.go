@@ -3,9 +3,6 @@ package pcsc
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 
 	"cunban/device"
@@ -25,6 +22,9 @@ const (
 	ruleService = "org.debian.pcsc-lite.access_pcsc"
 	ruleCard    = "org.debian.pcsc-lite.access_card"
 )
+
+// RuleFile is the polkit rule that the packages install; it allows both actions.
+const RuleFile = "/etc/polkit-1/rules.d/50-cunban.rules"
 
 // simulatedReader is how vpcd names its readers.
 const simulatedReader = "Virtual PCD"
@@ -57,17 +57,20 @@ func serviceHealth(err error, socketThere bool) device.Health {
 func denied(rule string, err error) device.Health {
 	return device.Health{State: device.StateFault, Code: CodeDenied,
 		Cause:  "系统不让本程序使用读卡器。",
-		Remedy: "请联系维护人员安装本机的授权规则。",
+		Remedy: "请联系维护人员检查授权规则：" + RuleFile + "。",
 		Detail: fmt.Sprintf("polkit action %s is not allowed for this user: %v", rule, err)}
 }
 
-func held(reader, holder string) device.Health {
-	cause, detail := "读卡器正被另一个程序占用。", "holder not found"
-	if holder != "" {
-		cause, detail = fmt.Sprintf("读卡器正被另一个程序（%s）占用。", holder), "held by "+holder
+func held(reader string, by holders) device.Health {
+	cause := "读卡器正被另一个程序占用，查不出是哪一个。"
+	switch {
+	case by.sure:
+		cause = fmt.Sprintf("读卡器正被另一个程序（%s）占用。", by.names[0])
+	case len(by.names) > 0:
+		cause = fmt.Sprintf("读卡器正被另一个程序占用，可能是：%s。", strings.Join(by.names, "、"))
 	}
 	return device.Health{Name: reader, State: device.StateBusy, Code: CodeHeld, Cause: cause,
-		Remedy: "请稍等；一直这样请关闭那个程序或重启终端。", Detail: detail, Demo: demo(reader)}
+		Remedy: "请稍等；一直这样请关闭那个程序或重启终端。", Detail: strings.Join(by.names, ", ") + " " + by.how, Demo: demo(reader)}
 }
 
 func fault(reader string, err error) device.Health {
@@ -75,31 +78,4 @@ func fault(reader string, err error) device.Health {
 		Cause:  "读卡器出错了。",
 		Remedy: "请把读卡器拔下来再插上；还不行请联系维护人员。",
 		Detail: err.Error(), Demo: demo(reader)}
-}
-
-// findHolder names programs other than this one that use PC/SC, as far as
-// /proc shows them: those that have its client library mapped. proc is the root
-// of the process tree, "/proc".
-func findHolder(proc string, self int) string {
-	dirs, _ := filepath.Glob(filepath.Join(proc, "[0-9]*"))
-	var names []string
-	for _, d := range dirs {
-		pid, err := strconv.Atoi(filepath.Base(d))
-		if err != nil || pid == self {
-			continue
-		}
-		maps, err := os.ReadFile(filepath.Join(d, "maps"))
-		if err != nil || !strings.Contains(string(maps), "/libpcsclite.so") {
-			continue
-		}
-		comm, err := os.ReadFile(filepath.Join(d, "comm"))
-		if err != nil {
-			continue
-		}
-		names = append(names, fmt.Sprintf("%s %d", strings.TrimSpace(string(comm)), pid))
-		if len(names) == 3 {
-			break
-		}
-	}
-	return strings.Join(names, ", ")
 }

@@ -76,7 +76,7 @@ func (s *Slot) publish() time.Duration {
 	case others && !s.ours:
 		ev.State = device.CardHeld
 		if s.hub.Health().Code != CodeHeld {
-			s.hub.SetHealth(held(st.name, s.holder()))
+			s.hub.SetHealth(held(st.name, s.holders()))
 		}
 	case st.current&flagMute != 0 || !answers(st.atr):
 		ev.State = device.CardUnresponsive

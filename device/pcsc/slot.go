@@ -43,6 +43,7 @@ const (
 	stopGrace      = 2 * time.Second // for a library call that hangs when the driver ends
 	sharingTries   = 4
 	sharingPause   = 150 * time.Millisecond
+	diagTimeout    = time.Second // for the kernel to say who is connected to the service
 )
 
 // serviceSocket is where pcsc-lite listens.
@@ -170,7 +171,6 @@ func (s *Slot) monitor(ctx context.Context) {
 			retry = min(2*retry, retryMost)
 			continue
 		}
-		began := time.Now()
 		err = s.watch(ctx, sess)
 		_ = sess.release() // a dead context cannot be released, which is as good
 		if ctx.Err() != nil {
@@ -181,9 +181,8 @@ func (s *Slot) monitor(ctx context.Context) {
 		failures = 0
 		h := serviceHealth(errServiceStopped, false)
 		h.Detail = fmt.Sprintf("PC/SC context lost: %v", err)
-		s.lost(&h)
-		if time.Since(began) > retryMost {
-			retry = retryFirst
+		if s.lost(&h) {
+			retry = retryFirst // it worked: this is a restart, not one that never comes up
 		}
 		pause(ctx, retry)
 		retry = min(2*retry, retryMost)
@@ -294,12 +293,14 @@ func (s *Slot) setWake(f func()) {
 	s.wake = f
 }
 
-// lost publishes that the service is away.
-func (s *Slot) lost(h *device.Health) {
+// lost publishes that the service is away; it reports whether it was there.
+func (s *Slot) lost(h *device.Health) (was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was = s.down == nil && s.view.readers != nil
 	s.down, s.view.readers, s.view.chosen, s.view.key, s.held = h, nil, "", "", false
 	s.publish()
+	return was
 }
 
 // seen takes what the monitor saw, publishes it and says how long the monitor
@@ -365,4 +366,4 @@ func (s *Slot) SelfTest(ctx context.Context) device.Health {
 	return s.hub.Health()
 }
 
-func (s *Slot) holder() string { return findHolder("/proc", os.Getpid()) }
+func (s *Slot) holders() holders { return findHolders("/proc", os.Getpid()) }

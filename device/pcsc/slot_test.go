@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -355,7 +356,7 @@ func bytesOf(b []byte, n int) (out [][]byte) {
 	return out
 }
 
-func TestFindHolder(t *testing.T) {
+func TestFindMapped(t *testing.T) {
 	proc := t.TempDir()
 	for pid, maps := range map[string]string{"10": "/usr/lib/libpcsclite.so.1", "11": "/usr/lib/libc.so.6", "12": "/usr/lib/libpcsclite.so.1"} {
 		d := filepath.Join(proc, pid)
@@ -368,7 +369,7 @@ func TestFindHolder(t *testing.T) {
 			}
 		}
 	}
-	if got := findHolder(proc, 12); got != "scdaemon 10" {
-		t.Errorf("holder %q", got)
+	if got := findMapped(proc, 12); !slices.Equal(got, []string{"scdaemon 10"}) {
+		t.Errorf("mapped by %q", got)
 	}
 }

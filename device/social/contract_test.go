@@ -1,7 +1,6 @@
 package social_test
 
 import (
-	"context"
 	"testing"
 
 	"cunban/device"
@@ -21,38 +20,13 @@ type vpcdHarness struct {
 
 func newVPCD(t testing.TB) *vpcdHarness {
 	t.Helper()
-	h := &vpcdHarness{pcscd: pcscdtest.Lock(t)}
-	dir := t.TempDir()
-	s := sim.New(sim.Options{Dir: dir, Pcscd: h.pcscd})
-	ctx, cancel := context.WithCancel(context.Background())
-	ready, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- s.Run(ctx, func() { close(ready) }) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("simulator: %v", err)
-		}
-	})
-	select {
-	case <-ready:
-	case err := <-done:
-		done <- err
-		t.Fatalf("simulator: %v", err)
-	}
-	c, err := sim.Dial(sim.SocketPath(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	h.sim = c
-	return h
+	st := pcscdtest.New(t)
+	return &vpcdHarness{pcscd: st.Pcscd, sim: st.Sim}
 }
 
 func (h *vpcdHarness) do(t testing.TB, req sim.Request) {
 	t.Helper()
-	if _, err := h.sim.Do(context.Background(), req); err != nil {
-		t.Fatal(err)
-	}
+	pcscdtest.Do(t, h.sim, req)
 }
 
 var files = map[string]string{

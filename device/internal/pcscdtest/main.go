@@ -20,7 +20,7 @@ const apart = "CUNBAN_PCSCDTEST_APART"
 // right to make them (not root) the tests run as they are. It returns the exit
 // code for TestMain.
 func Main(m *testing.M) int {
-	if os.Getenv(apart) != "" {
+	if Apart() {
 		if err := settle(); err != nil {
 			fmt.Fprintln(os.Stderr, "pcscdtest:", err)
 			return 1

@@ -6,6 +6,7 @@
 package pcscdtest
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -45,7 +46,7 @@ func Lock(t testing.TB) *sim.Pcscd {
 	if err := os.MkdirAll("/run/pcscd", 0o755); err != nil {
 		Need(t, "the right to run pcscd: "+err.Error())
 	}
-	if os.Getenv(apart) != "" {
+	if Apart() {
 		return stopped(t) // nobody else can be here
 	}
 	f, err := os.OpenFile(filepath.Join(os.TempDir(), "cunban-pcscd.lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o666)
@@ -65,6 +66,63 @@ func Lock(t testing.TB) *sim.Pcscd {
 	}
 	return stopped(t)
 }
+
+// SecondVPCD is where pcscd's second virtual reader waits for a card.
+const SecondVPCD = "127.0.0.1:35964"
+
+// Stack is pcscd with its virtual readers and a simulator that puts cards in.
+type Stack struct {
+	Pcscd *sim.Pcscd
+	Sim   *sim.Client
+}
+
+// New runs the whole stack until the test ends.
+func New(t testing.TB) *Stack {
+	t.Helper()
+	p := Lock(t)
+	return &Stack{p, Simulate(t, sim.Options{Pcscd: p})}
+}
+
+// Simulate runs a simulator until the test ends; Dir is filled in.
+func Simulate(t testing.TB, o sim.Options) *sim.Client {
+	t.Helper()
+	o.Dir = t.TempDir()
+	s := sim.New(o)
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- s.Run(ctx, func() { close(ready) }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("simulator: %v", err)
+		}
+	})
+	select {
+	case <-ready:
+	case err := <-done:
+		done <- err
+		t.Fatalf("simulator: %v", err)
+	}
+	c, err := sim.Dial(sim.SocketPath(o.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Do has a simulator do something, or fails the test.
+func Do(t testing.TB, c *sim.Client, req sim.Request) sim.Reply {
+	t.Helper()
+	reply, err := c.Do(context.Background(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply
+}
+
+// Apart reports whether the tests run on a machine of their own, see Main.
+func Apart() bool { return os.Getenv(apart) != "" }
 
 // stopped is a pcscd that ends with the test.
 func stopped(t testing.TB) *sim.Pcscd {

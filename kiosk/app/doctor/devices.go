@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"cunban/assets"
 	"cunban/device"
 	"cunban/kiosk/app/config"
 )
@@ -57,8 +58,8 @@ func readers(ctx context.Context, m *Machine, c config.Config) Finding {
 	return good(fmt.Sprintf("USB 上有 %d 个读卡器。", n))
 }
 
-// polkitAction is what pcscd asks polkit about.
-const polkitAction = "org.debian.pcsc-lite.access_pcsc"
+// polkitActions are what pcscd asks polkit about: the service, and each card.
+var polkitActions = []string{"org.debian.pcsc-lite.access_pcsc", "org.debian.pcsc-lite.access_card"}
 
 func polkit(_ context.Context, m *Machine, c config.Config) Finding {
 	if c.Devices.CardReader == off {
@@ -67,15 +68,23 @@ func polkit(_ context.Context, m *Machine, c config.Config) Finding {
 	if !m.exists("/usr/share/polkit-1/actions/org.debian.pcsc-lite.policy") {
 		return good("这台机器的读卡服务不问 polkit。")
 	}
+	allowed := map[string]string{} // action to the rule that names it
 	for _, dir := range []string{"/etc/polkit-1/rules.d", "/usr/share/polkit-1/rules.d", "/usr/local/share/polkit-1/rules.d"} {
 		for _, p := range m.glob(dir + "/*.rules") {
-			if strings.Contains(m.text(p), polkitAction) {
-				return good("读卡权限已经配好：" + filepath.Base(p) + "。")
+			for _, a := range polkitActions {
+				if strings.Contains(m.text(p), a) {
+					allowed[a] = filepath.Base(p)
+				}
 			}
 		}
 	}
-	return warn("没有给本程序读卡的规则，用专门账户运行时读不了卡。",
-		"把安装包里的 polkit 规则放进 /etc/polkit-1/rules.d，再重启 polkit 和 pcscd。", "no rule names "+polkitAction)
+	for _, a := range polkitActions {
+		if allowed[a] == "" {
+			return warn("没有给本程序读卡的规则，用专门账户运行时读不了卡。",
+				"把安装包里的 "+assets.PolkitRuleName+" 放进 /etc/polkit-1/rules.d，再重启 polkit 和 pcscd。", "no rule names "+a)
+		}
+	}
+	return good("读卡权限已经配好：" + allowed[polkitActions[1]] + "。")
 }
 
 func idReader(_ context.Context, m *Machine, c config.Config) Finding {

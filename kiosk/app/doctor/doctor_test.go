@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"cunban/assets"
 	"cunban/device"
 	"cunban/kiosk/app/config"
 )
@@ -61,7 +62,7 @@ func newLab(t *testing.T) *lab {
 		"/sys/bus/usb/devices/1-2:1.0/bInterfaceClass":            "0b",
 		"/sys/bus/usb/devices/1-2/power/control":                  "on",
 		"/usr/share/polkit-1/actions/org.debian.pcsc-lite.policy": "<action/>",
-		"/etc/polkit-1/rules.d/50-cunban.rules":                   `action.id == "` + polkitAction + `"`,
+		"/etc/polkit-1/rules.d/" + assets.PolkitRuleName:          string(assets.PolkitRule()),
 		"/dev/serial/by-id/usb-sdt":                               "",
 		"/dev/video0":                                             "",
 		"/dev/tpmrm0":                                             "",
@@ -133,6 +134,7 @@ func TestSpoilt(t *testing.T) {
 		"no reader":             {"readers", Bad, func(l *lab) { l.remove("/sys/bus/usb"); delete(l.probe, device.KindCardReader) }},
 		"reader in trouble":     {"readers", Bad, func(l *lab) { l.trouble(device.KindCardReader) }},
 		"no polkit rule":        {"polkit", Warn, func(l *lab) { l.remove("/etc/polkit-1") }},
+		"rule for half of it":   {"polkit", Warn, func(l *lab) { l.put("/etc/polkit-1/rules.d/"+assets.PolkitRuleName, polkitActions[0]) }},
 		"no ID reader":          {"id-reader", Bad, func(l *lab) { l.remove("/dev/serial") }},
 		"ID reader not allowed": {"id-reader", Bad, func(l *lab) { l.no["/dev/serial/by-id/usb-sdt"] = true }},
 		"ID reader by number":   {"id-reader", Warn, func(l *lab) { l.c.Devices.IDReader = "/dev/ttyUSB0"; l.put("/dev/ttyUSB0", "") }},
