@@ -267,6 +267,49 @@ type Speaker interface {
 	Stop()
 }
 
+// Lamp names the place that an indicator light stands at.
+type Lamp string
+
+// The lamps.
+const (
+	LampCard    Lamp = "card"    // slot of the social-security card
+	LampID      Lamp = "id"      // plate of the ID card
+	LampScanner Lamp = "scanner" // scanner or document camera
+	LampPrinter Lamp = "printer" // where paper comes out
+)
+
+// Lamps lists the closed set.
+var Lamps = []Lamp{LampCard, LampID, LampScanner, LampPrinter}
+
+// Lights are the indicator lights of a terminal.
+type Lights interface {
+	Device
+	// SetLights lights these lamps and puts out all others. A driver that was
+	// started again is told the last wish by itself. Errors: ErrAbsent, ErrBusy.
+	SetLights(ctx context.Context, on []Lamp) error
+}
+
+// PINStep is which PIN a person is to type at the PIN pad.
+type PINStep string
+
+// The steps of changing a PIN.
+const (
+	PINOld   PINStep = "old"
+	PINNew   PINStep = "new"
+	PINAgain PINStep = "again"
+)
+
+// PINPad changes the PIN of the social-security card that is in it. PINs are
+// typed at the pad and never enter this program.
+type PINPad interface {
+	Device
+	// ChangePIN lets a person change the PIN. progress, which may be nil, is told
+	// which PIN is being typed and how many digits there are. Errors: ErrWrongPIN,
+	// ErrPINLocked, ErrPINMismatch, ErrNotFinished, ErrNoCard, ErrCardTorn (the end
+	// is not known), ErrAbsent, ErrBusy, context errors.
+	ChangePIN(ctx context.Context, progress func(step PINStep, typed int)) error
+}
+
 // Errors of the ports; drivers wrap them with what was attempted.
 var (
 	ErrAbsent       = errors.New("device is not there")
@@ -286,4 +329,8 @@ var (
 	ErrNoFrame      = errors.New("camera sends no picture")
 	ErrOutOfPaper   = errors.New("printer is out of paper")
 	ErrOffline      = errors.New("printer is offline")
+	ErrWrongPIN     = errors.New("wrong PIN")
+	ErrPINLocked    = errors.New("PIN is locked")
+	ErrPINMismatch  = errors.New("new PIN was typed differently the second time")
+	ErrNotFinished  = errors.New("person did not finish in time or gave up")
 )

@@ -37,6 +37,7 @@ var floors = map[string]int{
 	"device/scan":       3,
 	"device/print":      3,
 	"device/speech":     3,
+	"device/vendor":     3,
 	"device/sim":        3,
 	"device/social":     4, // a card slot and a card application made one reader
 	"kiosk/vault":       3,
@@ -61,6 +62,7 @@ var neighbours = map[string][]string{
 	"device/scan":     {"device/internal"},
 	"device/print":    {"device/internal"},
 	"device/speech":   {"device/internal"},
+	"device/vendor":   {"device/internal"},
 	"device/internal": {"device/sim"}, // pcscdtest starts a simulator
 }
 
@@ -110,7 +112,7 @@ var walls = []wall{
 	{"pages know no drivers, no HTTP and no vault",
 		func(p string) bool {
 			return under(p, module+"/device/pcsc", module+"/device/sdt", module+"/device/scan", module+"/device/print", module+"/device/speech",
-				module+"/device/social", module+"/kiosk/vault")
+				module+"/device/social", module+"/device/vendor", module+"/kiosk/vault")
 		},
 		[]string{"kiosk/app", "kiosk/vault", "device", "cmd"}, nil},
 }
