@@ -13,6 +13,8 @@ const imagingPkg = "./device/scan/imaging"
 var (
 	saidCorners  = regexp.MustCompile(`corners within 1 % of the diagonal: (\d+) of (\d+); cut-off wrong: (\d+)`)
 	saidVerdicts = regexp.MustCompile(`called good: (\d+) of (\d+) bad pages; sent back: (\d+) of (\d+) good pages`)
+	saidBacks    = regexp.MustCompile(`written sides dropped: (\d+) of (\d+); blank sides kept: (\d+) of (\d+)`)
+	saidCards    = regexp.MustCompile(`sides known: (\d+) of (\d+); true size off by at most ([\d.]+) %`)
 	saidReading  = regexp.MustCompile(`reading (\S+): ([\d.]+) % wrong, (\d+) ms`)
 )
 
@@ -59,11 +61,15 @@ func proveImaging(ctx context.Context, e proofStage) ([]promise, error) {
 	if err != nil {
 		return nil, err
 	}
+	sides, err := proveSides(ctx, e.root, sets)
+	if err != nil {
+		return nil, err
+	}
 	read, well, err := readings(ctx, e.root, pages)
 	if err != nil {
 		return nil, err
 	}
-	return []promise{
+	return append(sides, []promise{
 		{Name: "a sheet's corners are found, level and cut out", Target: "≥ 95 % within 1 % of the diagonal, lines within 0.3°",
 			Measured: corners[1] + " of " + corners[2] + "; cut-off wrong: " + corners[3], Met: ok,
 			Control: "the whole picture taken for the sheet", ControlFailed: control},
@@ -73,6 +79,34 @@ func proveImaging(ctx context.Context, e proofStage) ([]promise, error) {
 		{Name: "a photograph is read as well as the original", Target: "≤ 3 of 100 characters worse (tesseract)",
 			Measured: fmt.Sprintf("%.1f wrong, the original %.1f", read["camera"].wrong, read["clean"].wrong), Met: well,
 			Control: "the photograph as it is", ControlFailed: read["untouched"].wrong-read["clean"].wrong > 3},
+	}...), nil
+}
+
+// proveSides measures what is done with back sides and with cards.
+func proveSides(ctx context.Context, root, sets string) ([]promise, error) {
+	ok, said, err := goTest(ctx, root, []string{"CUNBAN_SPECIMENS=" + sets}, imagingPkg, "^(TestBacks|TestCards)$")
+	if err != nil {
+		return nil, err
+	}
+	backs, cards := saidBacks.FindStringSubmatch(said), saidCards.FindStringSubmatch(said)
+	if backs == nil || cards == nil {
+		return nil, fmt.Errorf("the tests of sides say nothing:\n%s", said)
+	}
+	counted, _, err := goTest(ctx, root, nil, imagingPkg, "^TestBacksControl$")
+	if err != nil {
+		return nil, err
+	}
+	refused, _, err := goTest(ctx, root, nil, imagingPkg, "^TestBothSidesRefuses$")
+	if err != nil {
+		return nil, err
+	}
+	return []promise{
+		{Name: "only blank back sides are called blank", Target: "none that bears a stamp, a name, a note; ≤ 5 % of blank ones kept",
+			Measured: backs[1] + " of " + backs[2] + " written dropped, " + backs[3] + " of " + backs[4] + " blank kept", Met: ok,
+			Control: "a judge that counts dark pixels", ControlFailed: counted},
+		{Name: "both sides of a card on one page at true size", Target: "≥ 95 % of sides known, lengths within 1 %",
+			Measured: cards[1] + " of " + cards[2] + " known, off by " + cards[3] + " %", Met: ok,
+			Control: "a whole page given for a card's side", ControlFailed: refused},
 	}, nil
 }
 

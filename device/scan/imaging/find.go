@@ -17,6 +17,7 @@ const (
 	perSide    = 8    // lines that are tried for each side
 	sideProbes = 48   // places at which a side is looked at
 	leastArea  = 0.12 // of the picture; a smaller sheet cannot be read anyway
+	leastCard  = 0.03 // a card under a camera that looks at A4 fills a fifteenth
 	leastScore = 0.55 // share of the outline that must be seen
 	leastSide  = 0.30 // and of each side
 	leastStep  = 18   // the sheet is that much brighter than what is around it, levels
@@ -245,7 +246,7 @@ func (e *edges) paper() int {
 // judge measures how much of a figure's outline is an edge.
 func (e *edges) judge(q Quad, sides [4]line, paper int) (figure, bool) {
 	const least, most = 50 * math.Pi / 180, 130 * math.Pi / 180
-	if q.Area() < leastArea*float64(e.w*e.h) || !q.convex(least, most) {
+	if area := q.Area() / float64(e.w*e.h); area < leastCard || area < leastArea && !q.card(e.w, e.h) || !q.convex(least, most) {
 		return figure{}, false
 	}
 	f := figure{quad: q}

@@ -13,6 +13,9 @@ const (
 	a4RatioLong = 297.0 / 210
 	cardRatio   = 85.6 / 53.98
 	cardLong    = 674 // 85.6 mm at TargetDPI
+	cardShort   = 425 // 53.98 mm
+	mostCard    = 0.3 // of the picture
+	cardSlack   = 0.02
 	// sizeSlack is how far a measured ratio may be from a sheet's own.
 	sizeSlack = 0.08
 	// edgeTrim is the rim that is left out on each side, or a dark line of the
@@ -32,8 +35,8 @@ func trueSize(q Quad, img image.Rectangle) (w, h, dpi int) {
 		long = max(long, q[i].sub(q[(i+1)%4]).len())
 	}
 	long = min(long, a4Long)
-	switch card := q.Area() < 0.3*float64(img.Dx()*img.Dy()); {
-	case card && math.Abs(ratio/cardRatio-1) < sizeSlack:
+	switch {
+	case q.card(img.Dx(), img.Dy()):
 		ratio, long = cardRatio, min(long, cardLong*1.5)
 		dpi = int(long/cardLong*TargetDPI + 0.5)
 	case math.Abs(ratio/a4RatioLong-1) < sizeSlack:
@@ -47,6 +50,16 @@ func trueSize(q Quad, img image.Rectangle) (w, h, dpi int) {
 		a, b = b, a
 	}
 	return a, b, dpi
+}
+
+// card tells whether a sheet has the shape of a card, and is small in a picture
+// of w×h pixels.
+func (q Quad) card(w, h int) bool {
+	if q.Area() > mostCard*float64(w*h) {
+		return false
+	}
+	seen := q.aspect(float64(w), float64(h))
+	return math.Abs(max(seen, 1/seen)/cardRatio-1) < sizeSlack
 }
 
 // flatten shows the sheet from straight above, w×h pixels.

@@ -10,9 +10,12 @@
 //
 // A photograph of a sheet on a table is cut out, seen from straight above and
 // evenly lit; where its lines run up and down it is turned to the right by a
-// quarter (which way up cannot be told without reading). A scanned page is
-// straightened. A page that is not good enough is
-// made all the same, with words that say what to do: the person decides.
+// quarter (which way up cannot be told without reading). A card is cut out and
+// laid on its longer side; both sides of one come on a page at their true size.
+// A scanned page is straightened. A page that is not good enough is made all the
+// same, with words that say what to do: the person decides. A side is blank when
+// nobody wrote anything on it; the print of the other side, punched holes and
+// dust do not count.
 package imaging
 
 import (
@@ -57,6 +60,7 @@ type Verdict struct {
 	OK    bool   // may be used as it is
 	Words string // plain Chinese for the person, one sentence
 	Fault Fault  // why not; None when OK
+	Card  bool   // it is one side of a card (ID-1), cut out
 }
 
 // Fault is what is wrong with a page; a closed set. A blank page may be what
@@ -109,11 +113,14 @@ func Prepare(img image.Image, o Options) (jpg []byte, v Verdict, err error) {
 	if b := img.Bounds(); b.Dx() > maxSide || b.Dy() > maxSide {
 		return nil, Verdict{}, fmt.Errorf("%w: %d×%d pixels are more than %d", ErrEmpty, b.Dx(), b.Dy(), maxSide)
 	}
-	page, dpi, fault := sheetOf(img, o)
+	page, dpi, card, fault := sheetOf(img, o)
 	l := lightOn(page)
-	grey := luminance(page) // as it was lit
+	if card {
+		l.pale = false // its picture and its pattern are no shadows
+	}
+	grey, dark := luminance(page), marks(page) // as it was lit
 	judged := make(chan Fault, 1)
-	go func() { judged <- judge(grey, l) }() // beside the encoding, which takes as long
+	go func() { judged <- judge(grey, dark, dpi, l) }() // beside the encoding, which takes as long
 	l.even(page)
 	jpg, err = encode(page, dpi)
 	f := <-judged
@@ -121,15 +128,17 @@ func Prepare(img image.Image, o Options) (jpg []byte, v Verdict, err error) {
 	case fault == None, f == Dark && fault == CutOff, f == Dark && l.paper < blackLevel:
 		fault = f
 	}
-	return jpg, verdict(fault), err
+	v = verdict(fault)
+	v.Card = card
+	return jpg, v, err
 }
 
-// sheetOf gives the sheet as it is kept, its resolution (0 = unknown), and what
-// is wrong with where it lies.
-func sheetOf(img image.Image, o Options) (page *image.RGBA, dpi int, fault Fault) {
+// sheetOf gives the sheet as it is kept, its resolution (0 = unknown), whether
+// it is a card, and what is wrong with where it lies.
+func sheetOf(img image.Image, o Options) (page *image.RGBA, dpi int, card bool, fault Fault) {
 	if !o.Camera && o.DPI > 0 {
 		page, dpi = fit(img, o.DPI)
-		return straighten(page), dpi, None
+		return straighten(page), dpi, false, None
 	}
 	s, ok := Find(img)
 	if !ok {
@@ -137,17 +146,19 @@ func sheetOf(img image.Image, o Options) (page *image.RGBA, dpi int, fault Fault
 			fault = NoSheet
 		}
 		page, dpi = fit(img, o.DPI)
-		return page, dpi, fault
+		return page, dpi, false, fault
 	}
 	if s.Cut {
 		fault = CutOff
 	}
 	w, h, dpi := trueSize(s.Quad, img.Bounds())
 	page = flatten(img, s.Quad.shrunk(edgeTrim), w, h)
-	if sideways(page) {
+	// The lines on a card are too few to tell; ID cards lie on their longer side.
+	card = s.Quad.card(img.Bounds().Dx(), img.Bounds().Dy())
+	if card && h > w || !card && sideways(page) {
 		page = quarter(page)
 	}
-	return page, dpi, fault
+	return page, dpi, card, fault
 }
 
 // fit returns the picture at no more than TargetDPI and no larger than A4,

@@ -12,17 +12,16 @@ const (
 	tile        = 64   // side of the squares that are looked at, pixels
 	darkPaper   = 95   // paper that is darker than this is too dark
 	inkDistance = 48   // this much darker than the paper around it is ink
-	inkShare    = 4e-4 // less ink than this share of the page is blank
 	flatTile    = 40   // a square with less contrast has nothing to judge
 	blackLevel  = 30   // a picture this dark shows nothing, sheet or not
 	sharpEdge   = 0.28 // steepest step between neighbours, as share of the contrast
 )
 
-// judge says what is wrong with a page in shades of grey, about 200 dpi.
-func judge(g *image.Gray, l lamp) Fault {
+// judge says what is wrong with a page in shades of grey, about 200 dpi, and in
+// its darkest colour, which is changed; dpi 0 = not known.
+func judge(g, dark *image.Gray, dpi int, l lamp) Fault {
 	w, h := g.Rect.Dx(), g.Rect.Dy()
 	var (
-		inkPixels int
 		paper     histogram // of the squares' paper levels
 		sharpness []float64 // of the squares that have something on them
 	)
@@ -30,7 +29,6 @@ func judge(g *image.Gray, l lamp) Fault {
 		for x := 0; x < w; x += tile {
 			s := square(g, x, y, min(x+tile, w), min(y+tile, h))
 			paper[s.paper]++
-			inkPixels += s.ink
 			if s.contrast >= flatTile {
 				sharpness = append(sharpness, float64(s.step)/float64(s.contrast))
 			}
@@ -41,7 +39,7 @@ func judge(g *image.Gray, l lamp) Fault {
 		return Dark
 	case l.glare:
 		return Glare
-	case float64(inkPixels) < inkShare*float64(w*h):
+	case blank(dark, dpi):
 		return Blank
 	case len(sharpness) > 0 && median(sharpness) < sharpEdge:
 		return Blurred
@@ -70,7 +68,6 @@ func (h *histogram) at(q float64) int {
 // look is what one square shows.
 type look struct {
 	paper    int // level of the paper: what is brighter is a tenth at most
-	ink      int // pixels that are clearly darker
 	contrast int // between paper and the darkest hundredth
 	step     int // the steepest hundredth of the steps between neighbours, across or down: the lesser
 }
@@ -92,9 +89,6 @@ func square(g *image.Gray, x0, y0, x1, y1 int) look {
 	}
 	l := look{paper: levels.at(0.9), step: min(across.at(0.99), down.at(0.99))}
 	l.contrast = l.paper - levels.at(0.01)
-	for i := range max(l.paper-inkDistance, 0) {
-		l.ink += levels[i]
-	}
 	return l
 }
 

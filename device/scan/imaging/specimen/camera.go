@@ -73,9 +73,9 @@ func (m *Maker) Table(number uint64) (*image.RGBA, string) {
 func (m *Maker) take(s *Specimen, g ground, rng *rand.Rand) *image.RGBA {
 	n := newNoise(rng)
 	light := m.light(s, rng)
-	w, h := float64(PageW), float64(PageH)
 	page := s.Page
-	if long := s.Quad[1].X - s.Quad[0].X; long > s.Quad[3].Y-s.Quad[0].Y {
+	w, h := float64(page.Rect.Dx()), float64(page.Rect.Dy())
+	if wide := s.Quad[1].X-s.Quad[0].X > s.Quad[3].Y-s.Quad[0].Y; wide != (w > h) {
 		page = onItsSide(page)
 		w, h = h, w
 	}
