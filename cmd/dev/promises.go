@@ -49,6 +49,8 @@ var proofs = []proof{
 	{"log", "tamper", proveTamper},
 	{"log", "receipt", proveReceipt},
 	{"vault", "leak", proveLeak},
+	{"devices", "fuzz", proveFuzz},
+	{"devices", "reader", proveReader},
 	{"devices", "imaging", proveImaging},
 	{"visit", "visit", proveVisit},
 }

@@ -20,7 +20,8 @@ type fakeService struct {
 	txErr    error
 	sent     [][]byte
 	t0       bool
-	script   [][]byte // answers in order
+	script   [][]byte                 // answers in order
+	card     func(apdu []byte) []byte // answers when there is no script; nil says 9000
 }
 
 func newFake() *fakeService {
@@ -176,6 +177,9 @@ func (c *fakeCard) transmit(apdu []byte) ([]byte, error) {
 		out := c.f.script[0]
 		c.f.script = c.f.script[1:]
 		return out, nil
+	}
+	if c.f.card != nil {
+		return c.f.card(apdu), nil
 	}
 	return []byte{0x90, 0x00}, nil
 }

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,23 +59,6 @@ func hold() error {
 	fmt.Println("held")
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return errors.Join(err, c.disconnect(), sess.release())
-}
-
-// control names the one fault that a promise's control plants; see cmd/dev.
-func control(name string) bool { return os.Getenv("CUNBAN_CONTROL") == name }
-
-// size is how often a test does its thing, few by default.
-func size(t testing.TB, env string, few int) int {
-	t.Helper()
-	s := os.Getenv(env)
-	if s == "" {
-		return few
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%q: a number is wanted", env, s)
-	}
-	return n
 }
 
 // begin runs a card reader on the stack.
@@ -156,9 +138,6 @@ func TestServiceEndsMidCommand(t *testing.T) {
 		})
 	}
 }
-
-// look is how often what tells no event is looked at.
-const look = 5 * time.Millisecond
 
 // TestTwoRealReaders: of two readers the one with a card is the one, and it
 // stays so while its card is in.
@@ -395,42 +374,6 @@ func TestRestarts(t *testing.T) {
 	left := base.settle(t)
 	t.Logf("restarts: %d, each followed by a reading, %d ms each; goroutines %d then %d, files %d then %d, heap %d KiB then %d",
 		rounds, took.Milliseconds()/int64(rounds), base.goroutines, left.goroutines, base.files, left.files, base.heap>>10, left.heap>>10)
-}
-
-// resources are what a program must not gather.
-type resources struct {
-	goroutines, files int
-	heap              uint64 // bytes in use
-}
-
-func holdings() resources {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	fds, _ := os.ReadDir("/proc/self/fd") // none where there is no /proc: flat too
-	return resources{runtime.NumGoroutine(), len(fds), m.HeapAlloc}
-}
-
-// heapSlack is what the heap may differ by, bytes: event queues, pools, the
-// test's own list of events.
-const heapSlack = 2 << 20
-
-// settle waits until no more is held than before, and fails the test when it
-// does not come to that.
-func (r resources) settle(t *testing.T) resources {
-	t.Helper()
-	deadline := time.Now().Add(stopGrace)
-	for {
-		now := holdings()
-		if now.goroutines <= r.goroutines && now.files <= r.files && now.heap <= r.heap+heapSlack {
-			return now
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("before %+v, after %+v", r, now)
-			return now
-		}
-		<-time.After(look)
-	}
 }
 
 // busyService never waits: the control of idleness.
