@@ -24,9 +24,10 @@ var (
 	debsRun = debs{"for devices, speech and Chinese typing", []string{"pcscd", "vsmartcard-vpcd", "sane-utils", "libsane1", "espeak-ng",
 		"rime-data-pinyin-simp", "tegaki-zinnia-simplified-chinese", "libgl1-mesa-dri"}}
 	debsHeadless = debs{"to play a visit without a display", []string{"xvfb", "xauth", "xdotool", "imagemagick", "x11-utils", "poppler-utils"}}
-	debsTest     = debs{"for tests against real counterparts", []string{"cups-ipp-utils", "dbus", "opensc", "postgresql", "openssl", "zbar-tools", "gdb", "swtpm", "python3"}}
-	debsPlug     = debs{"to pull the plug of a guest", []string{"qemu-system-x86", "busybox-static", "e2fsprogs", "xz-utils"}}
-	debsBench    = debs{"as rivals in figures, and to read pages", []string{"chromium", "tesseract-ocr", "tesseract-ocr-chi-sim", "unpaper"}}
+	debsTest     = debs{"for tests against real counterparts", []string{"cups-ipp-utils", "dbus", "opensc", "postgresql", "openssl", "zbar-tools", "gdb", "swtpm",
+		"vsmartcard-vpicc", "python3-pycryptodome", "python3-pyscard", "python3"}}
+	debsPlug  = debs{"to pull the plug of a guest", []string{"qemu-system-x86", "busybox-static", "e2fsprogs", "xz-utils"}}
+	debsBench = debs{"as rivals in figures, and to read pages", []string{"chromium", "tesseract-ocr", "tesseract-ocr-chi-sim", "unpaper"}}
 )
 
 // install brings in what is missing of the sets, after saying what and asking
