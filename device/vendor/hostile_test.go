@@ -2,6 +2,7 @@ package vendor_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,15 +12,27 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"cunban/device/sim"
 )
 
 // hostileArg makes this test's program a driver: hostileArg, folder, mode, and
 // "always" where it never behaves.
 const hostileArg = "hostile-driver"
 
+// simArg makes it the simulator's driver: simArg, control socket.
+const simArg = "simulated-driver"
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 3 && os.Args[1] == hostileArg {
 		hostile(os.Args[2], os.Args[3], len(os.Args) > 4)
+		return
+	}
+	if len(os.Args) == 3 && os.Args[1] == simArg {
+		if err := sim.ServeVendor(context.Background(), os.Stdin, os.Stdout, os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	os.Exit(m.Run())
@@ -79,6 +92,9 @@ func hostile(dir, mode string, always bool) {
 					say(`{"type":"health","state":%q}`, []string{"ready", "absent"}[i%2])
 				}
 			}
+		case o.Do == "health.check" && mode == "check fails":
+			mode = "good"
+			say(`{"type":"reply","id":%d,"ok":false,"error":"device"}`, o.ID)
 		case o.Type == "bye" && mode != "ignores bye and SIGTERM":
 			return
 		case o.Do == "lights.set":

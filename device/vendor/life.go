@@ -57,7 +57,8 @@ type life struct {
 	last    uint64  // id given out last
 	timer   *time.Timer
 	saidBye bool
-	spoke   bool // it told its health
+	told    device.Health // what it told of its health; no State = nothing yet
+	sick    bool          // the last check failed
 	name    string
 	demo    bool
 	minute  time.Time
@@ -211,13 +212,27 @@ func (l *life) replied(c *call, m Message) {
 	default:
 		c.end(answer{result: m.Result})
 	}
-	// A driver that never speaks of health is as well as it answers.
-	if c.do == doCheck && !l.spoke {
-		state := device.StateReady
-		if !m.OK {
-			state = device.StateFault
+	if c.do == doCheck {
+		l.checked(m)
+	}
+}
+
+// checked takes the outcome of a check. A driver that never speaks of health is
+// as well as it answers.
+func (l *life) checked(m Message) {
+	switch {
+	case !m.OK:
+		state := device.StateFault
+		if m.Error == "absent" {
+			state = device.StateAbsent
 		}
+		l.sick = true
 		l.set(ofDriver(Message{Type: health, State: state}))
+	case l.told.State == "":
+		l.set(device.Health{State: device.StateReady})
+	case l.sick:
+		l.sick = false
+		l.set(l.told)
 	}
 }
 
@@ -230,8 +245,8 @@ func (l *life) feels(m Message) error {
 	if l.healths++; l.healths > maxHealth {
 		return fmt.Errorf("%w: %d health lines in a minute", ErrFlood, l.healths)
 	}
-	l.spoke = true
-	l.set(ofDriver(m))
+	l.told = ofDriver(m)
+	l.set(l.told)
 	return nil
 }
 

@@ -10,6 +10,7 @@ package tech
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -143,10 +144,11 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 	var rows []fyne.CanvasObject
 	for _, h := range c.B.Devices() {
 		name, state, tone := DeviceWords(h)
-		text := h.Cause
+		text := strings.TrimSuffix(h.Cause, "。")
 		if h.Remedy != "" {
 			text += "。" + h.Remedy
 		}
+		text = strings.TrimSuffix(text, "。")
 		if text == "" {
 			text = "一切正常"
 		}
@@ -165,7 +167,7 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 				nm, st, _ := DeviceWords(n)
 				words := st
 				if n.Cause != "" {
-					words += "。" + n.Cause + "。" + n.Remedy
+					words += "。" + strings.TrimSuffix(n.Cause, "。") + "。" + n.Remedy
 				}
 				if n.Detail != "" {
 					words += "\n" + n.Detail
