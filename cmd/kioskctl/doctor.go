@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"cunban/device"
 	"cunban/device/pcsc"
 	"cunban/device/print"
 	"cunban/device/scan"
 	"cunban/device/scan/camera"
+	"cunban/device/vendor"
 	"cunban/kiosk/app/control"
 	"cunban/kiosk/app/doctor"
 )
@@ -37,11 +37,7 @@ func (c *command) doctor(args []string) int {
 	switch {
 	case err == nil:
 		probe = func(_ context.Context, k device.Kind) (device.Health, bool) {
-			i := slices.IndexFunc(list, func(h device.Health) bool { return h.Kind == k })
-			if i < 0 {
-				return device.Health{}, false
-			}
-			return list[i], true
+			return worst(list, k)
 		}
 	case !errors.Is(err, control.ErrNotRunning):
 		return c.fail(err)
@@ -86,6 +82,14 @@ func (c *command) opened(ctx context.Context, k device.Kind) (device.Health, boo
 	case device.KindDocCamera:
 		// Run only looks whether it is there; a picture says whether it works.
 		return camera.New(camera.Options{Path: auto(d.DocCamera)}).SelfTest(ctx), true
+	case device.KindVendor:
+		var all []device.Health
+		for _, v := range d.Vendor {
+			if h, ok := settled(ctx, vendor.New(vendor.Options{Name: v.Name, Program: v.Command, Args: v.Args})); ok {
+				all = append(all, h)
+			}
+		}
+		return worst(all, k)
 	case device.KindPagePrinter:
 		p, err := print.New(print.Options{URI: d.Printer})
 		if err != nil {
@@ -94,6 +98,16 @@ func (c *command) opened(ctx context.Context, k device.Kind) (device.Health, boo
 		return settled(ctx, p)
 	}
 	return device.Health{}, false
+}
+
+// worst is the first of a kind that does not work, or else the first.
+func worst(list []device.Health, k device.Kind) (out device.Health, found bool) {
+	for _, h := range list {
+		if h.Kind == k && (!found || out.State.Usable() && !h.State.Usable()) {
+			out, found = h, true
+		}
+	}
+	return out, found
 }
 
 // settled runs a driver until it knows how its device is.

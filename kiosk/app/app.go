@@ -78,6 +78,7 @@ type App struct {
 	cards     *cardDesk
 	renderer  *paper.Renderer
 	left      chan struct{} // a visit ended, see forgets
+	lamps     *lampDesk
 
 	devices []device.Device
 	sources []source
@@ -243,6 +244,7 @@ func (a *App) start() {
 		context.AfterFunc(a.ctx, off)
 	}
 	a.wg.Go(func() { a.cards.run(a.ctx) })
+	a.wg.Go(func() { a.lamps.run(a.ctx) })
 	a.wg.Go(a.minutes)
 	a.wg.Go(func() { forgets(a.ctx, a.left, a.forget) })
 	a.wg.Go(a.nights)
@@ -294,6 +296,7 @@ const purgeLimit = 10 * time.Second
 // sessionEvent follows the session manager: log, counters, screen.
 func (a *App) sessionEvent(e session.Event) {
 	a.sessBell.ring()
+	a.lamps.session(e.Kind)
 	entry := oplog.Entry{Role: oplog.RoleSystem, Session: e.Session}
 	switch e.Kind {
 	case session.Began:

@@ -71,7 +71,9 @@ func (a *App) Take(ctx context.Context, k device.Kind) (ui.Shot, error) {
 	if err != nil {
 		return ui.Shot{}, err
 	}
+	dark := a.lamps.hold(device.LampScanner)
 	page, err := s.Capture(ctx)
+	dark()
 	if err != nil {
 		return ui.Shot{}, s.trouble(err)
 	}

@@ -157,12 +157,8 @@ func (a *App) Status(ctx context.Context) (ui.Status, error) {
 
 // SelfTest implements ui.Backend.
 func (a *App) SelfTest(ctx context.Context, k device.Kind) device.Health {
-	for _, d := range a.devices {
-		if d.Kind() == k {
-			h := d.SelfTest(ctx)
-			a.Note(ctx, oplog.TechnicianSelfTest, outcomeOf(h.State.Usable()), "", map[string]string{"test": string(k), "code": h.Code})
-			return h
-		}
+	if h, ok := a.selfTests(ctx, k); ok {
+		return h
 	}
 	return device.Health{Kind: k, State: device.StateAbsent, Cause: "没有配置这个设备", Remedy: "在配置文件里加上它"}
 }
@@ -170,8 +166,12 @@ func (a *App) SelfTest(ctx context.Context, k device.Kind) device.Health {
 // SelfTestAll implements ui.Backend.
 func (a *App) SelfTestAll(ctx context.Context) []device.Health {
 	out := make([]device.Health, 0, len(a.devices))
+	seen := make(map[device.Kind]bool)
 	for _, d := range a.devices {
-		out = append(out, a.SelfTest(ctx, d.Kind()))
+		if k := d.Kind(); !seen[k] {
+			seen[k] = true
+			out = append(out, a.SelfTest(ctx, k))
+		}
 	}
 	return out
 }

@@ -118,7 +118,9 @@ func (a *App) Print(ctx context.Context, title string, pdf []byte, progress func
 	}
 	a.Note(ctx, oplog.PrintBegin, oplog.Begin, "", map[string]string{"paper": title})
 	a.spooled.Store(true)
+	dark := a.lamps.hold(device.LampPrinter)
 	r, err := a.printer.Print(ctx, title, pdf, progress)
+	dark()
 	if err == nil && r.End == device.PrintDone {
 		a.spooled.Store(false)
 	}

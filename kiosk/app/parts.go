@@ -119,4 +119,5 @@ func (a *App) makeDevices() {
 		a.speaker = s
 		a.devices = append(a.devices, s)
 	}
+	a.makeVendors()
 }

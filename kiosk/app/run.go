@@ -54,7 +54,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	shell := ui.New(ui.Options{App: fa, Window: win, Backend: a, Routes: screens.Routes(), Screen: screenSize,
-		OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge, Lapse: lapse.New().Leap})
+		OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge, OnAsk: a.lamps.ask, Lapse: lapse.New().Leap})
 	defer a.openEngines(shell)()
 	a.shows(shell)
 	a.mu.Lock()
@@ -154,6 +154,7 @@ func (a *App) cardChanged(v ui.CardView) {
 	s.CardChanged(v)
 	if v.Phase == ui.CardWaiting {
 		s.CardGone()
+		a.lamps.slotEmpty()
 	}
 }
 

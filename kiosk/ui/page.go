@@ -66,6 +66,10 @@ type View struct {
 	// begin no session.
 	Idle bool
 
+	// Asks are the places where the page asks a person to do something: their
+	// lamps are lit while it is up.
+	Asks []device.Lamp
+
 	// What the page wants to hear while it is up; nil = not interested.
 	OnCard   func(CardView)
 	OnDevice func(device.Health)

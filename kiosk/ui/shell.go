@@ -16,6 +16,7 @@ package ui
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -53,6 +54,9 @@ type Options struct {
 	OnTouch func()
 	// OnLook is told when text size changes (large text has more time).
 	OnLook func(large bool)
+	// OnAsk is told at which places the page that is up asks for something, when
+	// that changes; it must not block.
+	OnAsk func([]device.Lamp)
 	// Lapse makes what the drawing keeps of earlier pages too old, nil for nothing
 	// to do; see package lapse.
 	Lapse func()
@@ -66,6 +70,8 @@ type Shell struct {
 	nav  *Routes
 	o    Options
 	look *theme.Look
+
+	asks []device.Lamp // what OnAsk was told last
 
 	finger *theme.Finger
 	page   Page
@@ -222,6 +228,10 @@ func (s *Shell) redraw() {
 func (s *Shell) build() {
 	old := s.main.Objects
 	s.view = s.page.View(s.ctx)
+	if s.o.OnAsk != nil && !slices.Equal(s.asks, s.view.Asks) {
+		s.asks = slices.Clone(s.view.Asks)
+		s.o.OnAsk(s.asks)
+	}
 	s.main.Objects = []fyne.CanvasObject{s.frame(s.view)}
 	s.main.Refresh()
 	// What was typed is in the draft by now; the pad itself forgets it.

@@ -11,6 +11,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/test"
 
+	"cunban/device"
 	"cunban/kiosk/cases"
 	"cunban/kiosk/session"
 	"cunban/kiosk/staff"
@@ -32,6 +33,8 @@ type bench struct {
 	win  fyne.Window
 	// lapses is how often the drawing was told to forget; only on the loop.
 	lapses int
+	// asks is what OnAsk was told; only on the loop.
+	asks [][]device.Lamp
 }
 
 func newBench(t *testing.T) *bench {
@@ -46,7 +49,8 @@ func newBench(t *testing.T) *bench {
 		k.app = test.NewTempApp(t)
 		k.win = test.NewTempWindow(t, nil)
 		k.s = ui.New(ui.Options{App: k.app, Window: k.win, Backend: b, Routes: screen.Routes(), Post: k.loop.Post,
-			Now: func() time.Time { return b.At }, Lapse: func() { k.lapses++ }})
+			Now: func() time.Time { return b.At }, Lapse: func() { k.lapses++ },
+			OnAsk: func(l []device.Lamp) { k.asks = append(k.asks, l) }})
 		b.OnSession = k.s.SessionEvent
 		k.win.Resize(fyne.NewSize(1920, 1080))
 		k.s.Start()
@@ -101,6 +105,29 @@ func (p probe) View(c *ui.Ctx) ui.View { return p.view(c) }
 
 func plain(id string) probe {
 	return probe{func(c *ui.Ctx) ui.View { return ui.View{ID: id, Title: id, Body: widget.Spring()} }}
+}
+
+// TestPagesLightTheirPlaces: the lamps are those of the page that is up, and a
+// page that is drawn again tells nothing anew.
+func TestPagesLightTheirPlaces(t *testing.T) {
+	k := newBench(t)
+	k.page("home")
+	at := func(id string, lamps ...device.Lamp) {
+		p := plain(id)
+		k.s.Go(probe{func(c *ui.Ctx) ui.View { v := p.view(c); v.Asks = lamps; return v }})
+		k.page(id)
+	}
+	at("one", device.LampCard)
+	at("two", device.LampCard)
+	k.s.Minute()
+	at("three", device.LampScanner)
+	at("four")
+	want := [][]device.Lamp{{device.LampCard}, {device.LampScanner}, {}}
+	k.loop.Do(func() {
+		if !slices.EqualFunc(k.asks, want, slices.Equal) {
+			t.Errorf("told %v, want %v", k.asks, want)
+		}
+	})
 }
 
 // TestIdleCoverAndWipe follows the session manager through question, answer,

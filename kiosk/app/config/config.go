@@ -61,6 +61,8 @@ type Devices struct {
 	PageFolder string `yaml:"page_folder"` // "" = none
 	Printer    string `yaml:"printer"`     // off, or an ipp:// or http:// address
 	Speech     string `yaml:"speech"`      // auto, off, or a folder for sound files
+	// Vendor are makers' drivers, each a program of its own.
+	Vendor []Vendor `yaml:"vendor"`
 }
 
 // Screen holds the width of the lit area in millimetres; 0 asks the screen.
@@ -263,6 +265,7 @@ func (c Config) check(name string, f *ast.File) error {
 		bad("$.devices.doc_camera", fmt.Sprintf("doc_camera %q is not a camera", d), "auto, off, or a device file such as /dev/video0")
 	}
 	c.checkKeys(bad)
+	c.checkVendors(bad)
 	for _, n := range []struct {
 		path string
 		v    int

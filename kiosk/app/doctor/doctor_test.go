@@ -25,9 +25,12 @@ type lab struct {
 	probe map[device.Kind]device.Health
 }
 
+// vendorProgram is the driver of a maker on the machine in order.
+const vendorProgram = "/opt/lamp/driver"
+
 func newLab(t *testing.T) *lab {
 	l := &lab{t: t, no: map[string]bool{}, probe: map[device.Kind]device.Health{}}
-	for _, k := range []device.Kind{device.KindCardReader, device.KindScanner, device.KindDocCamera, device.KindPagePrinter} {
+	for _, k := range []device.Kind{device.KindCardReader, device.KindScanner, device.KindDocCamera, device.KindPagePrinter, device.KindVendor} {
 		l.probe[k] = device.Health{Kind: k, Name: "Test", State: device.StateReady}
 	}
 	l.m = Machine{
@@ -57,6 +60,7 @@ func newLab(t *testing.T) *lab {
 	l.c.Devices.IDReader, l.c.Devices.Printer, l.c.Devices.Speech = "/dev/serial/by-id/usb-sdt", "ipp://127.0.0.1/ipp/print", "auto"
 	l.c.Devices.DocCamera = "auto"
 	l.c.Keys = []config.Key{{Kind: "tpm2"}}
+	l.c.Devices.Vendor = []config.Vendor{{Name: "灯板", Command: vendorProgram}}
 	for p, text := range map[string]string{
 		readerSocket: "",
 		"/sys/bus/usb/devices/1-2:1.0/bInterfaceClass":            "0b",
@@ -78,6 +82,8 @@ func newLab(t *testing.T) *lab {
 	} {
 		l.put(p, text)
 	}
+	l.put(vendorProgram, "#!/bin/sh\n")
+	l.mode(vendorProgram, 0o755)
 	return l
 }
 
@@ -85,6 +91,13 @@ func (l *lab) put(p, text string) {
 	l.t.Helper()
 	full := filepath.Join(l.m.Root, p)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o700), os.WriteFile(full, []byte(text), 0o600)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) mode(p string, m os.FileMode) {
+	l.t.Helper()
+	if err := os.Chmod(filepath.Join(l.m.Root, p), m); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -145,6 +158,10 @@ func TestSpoilt(t *testing.T) {
 		"camera in trouble":     {"camera", Bad, func(l *lab) { l.trouble(device.KindDocCamera) }},
 		"camera not probed":     {"camera", Warn, func(l *lab) { delete(l.probe, device.KindDocCamera) }},
 		"printer in trouble":    {"printer", Bad, func(l *lab) { l.trouble(device.KindPagePrinter) }},
+		"no vendor driver":      {"vendor", Bad, func(l *lab) { l.remove(vendorProgram) }},
+		"driver no program":     {"vendor", Bad, func(l *lab) { l.mode(vendorProgram, 0o644) }},
+		"driver of everybody":   {"vendor", Bad, func(l *lab) { l.mode(vendorProgram, 0o777) }},
+		"vendor in trouble":     {"vendor", Bad, func(l *lab) { l.trouble(device.KindVendor) }},
 		"CUPS keeps files":      {"print-files", Bad, func(l *lab) { l.put("/etc/cups/cupsd.conf", "# PreserveJobFiles No\n") }},
 		"no sound card":         {"sound", Warn, func(l *lab) { l.put("/proc/asound/cards", "--- no soundcards ---") }},
 		"no espeak-ng": {"sound", Warn, func(l *lab) {

@@ -150,6 +150,9 @@ func (p *step) View(c *ui.Ctx) ui.View {
 	}
 	if sources := offered(c); p.shoots(s) && len(sources) > 0 {
 		v.OnDevice = func(h device.Health) { p.deviceChanged(c, sources, h) }
+		if slices.ContainsFunc(sources, usable) {
+			v.Asks = []device.Lamp{device.LampScanner}
+		}
 	}
 	if p.column(s) != nil {
 		v.Next, v.Back = nil, func() { p.columnBack(c) }

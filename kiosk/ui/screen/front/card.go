@@ -96,7 +96,7 @@ func (p *card) View(c *ui.Ctx) ui.View {
 	}
 	return ui.View{
 		ID: "card-" + string(v.Phase), Title: c.B.Point().Name, Say: say,
-		Body: widget.StateCard(l, s), Back: c.Home,
+		Body: widget.StateCard(l, s), Back: c.Home, Asks: slots(v),
 		OnCard: func(v ui.CardView) {
 			switch v.Phase {
 			case ui.CardRead:
@@ -108,6 +108,27 @@ func (p *card) View(c *ui.Ctx) ui.View {
 			}
 		},
 	}
+}
+
+// slots are the places where a card is to be put or taken away now.
+func slots(v ui.CardView) []device.Lamp {
+	switch v.Phase {
+	case ui.CardWaiting, ui.CardTorn, ui.CardForeign, ui.CardBlank, ui.CardDamaged:
+		var out []device.Lamp
+		if v.SocialReader {
+			out = append(out, device.LampCard)
+		}
+		if v.IDReader {
+			out = append(out, device.LampID)
+		}
+		return out
+	case ui.CardWrongWay:
+		return []device.Lamp{device.LampCard}
+	case ui.CardLiftIDCard:
+		return []device.Lamp{device.LampID}
+	case ui.CardReading, ui.CardRead, ui.CardHeld, ui.CardNoReader:
+	}
+	return nil
 }
 
 // identity asks whether the card is the person's own. Name and number stay
