@@ -203,6 +203,12 @@ func (s *stage) writeConfig() error {
 	if s.h > s.w {
 		width = 268
 	}
+	// The terminal starts the simulated driver from a folder of its own.
+	kioskctl, err := filepath.Abs(s.prog("kioskctl"))
+	simDir, err2 := filepath.Abs(s.simDir)
+	if err := errors.Join(err, err2); err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
 	text := fmt.Sprintf(`# Written by cmd/dev: a terminal with simulated hardware.
 data: %s
 upstream: https://%s
@@ -215,6 +221,10 @@ devices:
   page_folder: %s
   printer: ipp://%s/ipp/print
   speech: %s
+  vendor:
+    - name: 灯板
+      command: %s
+      args: [sim, driver, --dir, %s]
 keys:
   - kind: file
     path: %s
@@ -227,7 +237,7 @@ waits:
   cover: %d
 min_free_mb: 50
 `, s.dataDir, s.lineAddr, demoSerial, filepath.Join(s.simDir, "sdt"), "test:0", filepath.Join(s.simDir, "sane"), filepath.Join(s.dir, "pages"),
-		s.printAddr, filepath.Join(s.dir, "speech"), filepath.Join(s.dir, "disk.key"), width, idleWait, idleWait, askWait, coverWait)
+		s.printAddr, filepath.Join(s.dir, "speech"), kioskctl, simDir, filepath.Join(s.dir, "disk.key"), width, idleWait, idleWait, askWait, coverWait)
 	if s.autoplay {
 		// For people: the built-in waits, and a voice.
 		text = strings.Replace(text, "speech: "+filepath.Join(s.dir, "speech"), "speech: auto", 1)

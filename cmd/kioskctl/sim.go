@@ -20,10 +20,12 @@ import (
 
 const simUsage = `usage:
   kioskctl sim serve --dir DIR [--pcscd] [--printer ADDR] [--line ADDR --target ADDR] [--cards DIR]
+  kioskctl sim driver --dir DIR    (a driver for devices.vendor: lights and PIN pad of the simulator)
   kioskctl sim VERB [ARG] --dir DIR [--json]
 
 verbs: insert CARD, remove, tear N, id-put CARD, id-lift, reader-unplug [card|id], reader-plug [card|id],
-       printer-paper-out, printer-paper-in, printer-jam, scanner-unplug, scanner-plug, line-down, line-up, state, cards
+       printer-paper-out, printer-paper-in, printer-jam, scanner-unplug, scanner-plug, line-down, line-up,
+       vendor-unplug, vendor-plug, pin-person ok|wrong_pin|locked|mismatch|idle, state, cards
 `
 
 // simulate runs the simulator or moves a running one.
@@ -36,8 +38,11 @@ func simulate(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprint(out, simUsage)
 		return exitOK
 	}
-	if args[0] == "serve" {
+	switch args[0] {
+	case "serve":
 		return simServe(ctx, args[1:], out, errs)
+	case "driver":
+		return simDriver(ctx, args[1:], out, errs)
 	}
 	verb := sim.Verb(args[0])
 	if !slices.Contains(sim.Verbs, verb) {
@@ -77,7 +82,7 @@ func simulate(ctx context.Context, args []string, out, errs io.Writer) int {
 			return exitUsage
 		}
 		req.N = n
-	case sim.ReaderUnplug, sim.ReaderPlug:
+	case sim.ReaderUnplug, sim.ReaderPlug, sim.PINPerson:
 		req.Device = arg
 	}
 	c, err := sim.Dial(sim.SocketPath(*dir))
@@ -115,6 +120,24 @@ func scannerConf(dir string, plugged bool) error {
 	}
 	return errors.Join(os.WriteFile(filepath.Join(dir, "dll.conf"), []byte(list), 0o644),
 		os.WriteFile(filepath.Join(dir, "test.conf"), []byte(how), 0o644))
+}
+
+// simDriver is a vendor driver on standard input and output.
+func simDriver(ctx context.Context, args []string, out, errs io.Writer) int {
+	fs := flag.NewFlagSet("kioskctl sim driver", flag.ContinueOnError)
+	fs.SetOutput(errs)
+	dir := fs.String("dir", "", "folder of the simulator")
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitHelp
+	} else if err != nil || *dir == "" || fs.NArg() > 0 {
+		fmt.Fprint(errs, simUsage)
+		return exitUsage
+	}
+	if err := sim.ServeVendor(ctx, os.Stdin, out, sim.SocketPath(*dir)); err != nil {
+		fmt.Fprintln(errs, "kioskctl sim driver:", err)
+		return exitFailed
+	}
+	return exitOK
 }
 
 func simServe(ctx context.Context, args []string, out, errs io.Writer) int {

@@ -19,7 +19,8 @@ type Verb string
 
 // The verbs. Insert and IDPut name a card; Tear gives N, the command from now
 // in whose middle the card leaves; ReaderUnplug and ReaderPlug may name the
-// device "card" (default) or "id".
+// device "card" (default) or "id"; PINPerson names who is at the PIN pad (ok,
+// wrong_pin, locked, mismatch, idle); Lamps is for the simulated vendor driver.
 const (
 	Insert          Verb = "insert"
 	Remove          Verb = "remove"
@@ -35,13 +36,17 @@ const (
 	ScannerPlug     Verb = "scanner-plug"
 	LineDown        Verb = "line-down"
 	LineUp          Verb = "line-up"
+	VendorUnplug    Verb = "vendor-unplug"
+	VendorPlug      Verb = "vendor-plug"
+	PINPerson       Verb = "pin-person"
+	Lamps           Verb = "lamps"
 	AskState        Verb = "state"
 	AskCards        Verb = "cards"
 )
 
 // Verbs lists the closed set, for help texts.
 var Verbs = []Verb{Insert, Remove, Tear, IDPut, IDLift, ReaderUnplug, ReaderPlug, PrinterPaperOut, PrinterPaperIn,
-	PrinterJam, ScannerUnplug, ScannerPlug, LineDown, LineUp, AskState, AskCards}
+	PrinterJam, ScannerUnplug, ScannerPlug, LineDown, LineUp, VendorUnplug, VendorPlug, PINPerson, Lamps, AskState, AskCards}
 
 // Request is one line to the simulator.
 type Request struct {
@@ -49,6 +54,8 @@ type Request struct {
 	Card   string `json:"card,omitempty"`
 	N      int    `json:"n,omitempty"`
 	Device string `json:"device,omitempty"`
+	// Lamps is what the simulated driver lights, all others go out.
+	Lamps []string `json:"lamps,omitempty"`
 }
 
 // Reply is its answer.
@@ -74,6 +81,11 @@ type State struct {
 	Paper      string `json:"paper,omitempty"` // ready, out, jam
 	Line       bool   `json:"line"`
 	LineAddr   string `json:"line_addr,omitempty"`
+	// Vendor tells whether the board behind the vendor slot is plugged in, Lamps
+	// what is lit on it, PINPerson who stands at its PIN pad.
+	Vendor    bool   `json:"vendor"`
+	Lamps     string `json:"lamps,omitempty"` // comma between
+	PINPerson string `json:"pin_person,omitempty"`
 }
 
 // explain says in plain Chinese why a request failed.

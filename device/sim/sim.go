@@ -23,6 +23,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -80,6 +81,7 @@ type Sim struct {
 	mu      sync.Mutex
 	scanner bool
 	paper   string
+	vendor  vendorBoard
 }
 
 // New makes a simulator; Run brings it to life.
@@ -91,7 +93,8 @@ func New(opts Options) *Sim {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Sim{opts: opts, log: log, slot: newSlot(opts.VPCD, log), id: newIDReader(opts.Dir, log), scanner: true, paper: "ready"}
+	s := &Sim{opts: opts, log: log, slot: newSlot(opts.VPCD, log), id: newIDReader(opts.Dir, log), scanner: true, paper: "ready",
+		vendor: vendorBoard{plugged: true, person: PadOK}}
 	if opts.LineListen != "" {
 		s.line = newLine(opts.LineListen, opts.LineTarget, log)
 	}
@@ -245,6 +248,10 @@ func (s *Sim) do(ctx context.Context, req Request) (Reply, error) {
 		s.mu.Unlock()
 		s.opts.OnScanner(on)
 		return Reply{}, nil
+	case VendorPlug, VendorUnplug, PINPerson, Lamps:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return Reply{}, s.vendor.do(req)
 	case LineDown, LineUp:
 		if s.line == nil {
 			return Reply{}, fmt.Errorf("line: %w", ErrMissing)
@@ -334,6 +341,7 @@ func (s *Sim) State() State {
 	s.id.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st.Vendor, st.Lamps, st.PINPerson = s.vendor.plugged, strings.Join(s.vendor.lamps, ","), s.vendor.person
 	if s.opts.OnScanner != nil {
 		st.Scanner = s.scanner
 	}

@@ -118,13 +118,15 @@ func TestControl(t *testing.T) {
 	}})
 	do := func(req Request) (Reply, error) { return c.Do(t.Context(), req) }
 	for _, bad := range []Request{{Do: "dance"}, {Do: Insert, Card: "nobody"}, {Do: Insert}, {Do: IDPut, Card: "blank"},
-		{Do: LineDown}, {Do: ReaderUnplug, Device: "toaster"}} {
+		{Do: LineDown}, {Do: ReaderUnplug, Device: "toaster"},
+		{Do: PINPerson, Device: "a robot"}, {Do: Lamps, Lamps: []string{"sun"}}} {
 		if r, err := do(bad); !errors.Is(err, ErrRefused) || r.Error == "" {
 			t.Errorf("%+v: %+v, %v", bad, r, err)
 		}
 	}
 	for _, req := range []Request{{Do: Insert, Card: "zhang"}, {Do: Tear, N: 4}, {Do: IDPut, Card: "wang"},
-		{Do: PrinterPaperOut}, {Do: ScannerUnplug}, {Do: ReaderUnplug, Device: "id"}} {
+		{Do: PrinterPaperOut}, {Do: ScannerUnplug}, {Do: ReaderUnplug, Device: "id"},
+		{Do: Lamps, Lamps: []string{"card", "id"}}, {Do: PINPerson, Device: PadLocked}} {
 		if _, err := do(req); err != nil {
 			t.Errorf("%+v: %v", req, err)
 		}
@@ -133,7 +135,8 @@ func TestControl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := State{Reader: true, Card: "zhang", TearAt: 4, IDReader: false, IDCard: "wang", Paper: "out"}
+	want := State{Reader: true, Card: "zhang", TearAt: 4, IDReader: false, IDCard: "wang", Paper: "out",
+		Vendor: true, Lamps: "card,id", PINPerson: PadLocked}
 	if *r.State != want {
 		t.Errorf("state %+v, want %+v", *r.State, want)
 	}
@@ -141,7 +144,8 @@ func TestControl(t *testing.T) {
 		t.Errorf("printer %q, scanner %d", p.said, scanner.Load())
 	}
 	for _, req := range []Request{{Do: Remove}, {Do: IDLift}, {Do: PrinterJam}, {Do: PrinterPaperIn}, {Do: ScannerPlug},
-		{Do: ReaderPlug, Device: "id"}, {Do: ReaderUnplug}, {Do: Insert, Card: "wang"}, {Do: ReaderPlug}, {Do: Remove}} {
+		{Do: ReaderPlug, Device: "id"}, {Do: ReaderUnplug}, {Do: Insert, Card: "wang"}, {Do: ReaderPlug}, {Do: Remove},
+		{Do: VendorUnplug}, {Do: Lamps, Lamps: []string{"card"}}, {Do: VendorPlug}} {
 		if _, err := do(req); err != nil {
 			t.Errorf("%+v: %v", req, err)
 		}
@@ -149,7 +153,7 @@ func TestControl(t *testing.T) {
 	if r, err = do(Request{Do: AskState}); err != nil {
 		t.Fatal(err)
 	}
-	if want := (State{Reader: true, IDReader: true, Scanner: true, Paper: "ready"}); *r.State != want {
+	if want := (State{Reader: true, IDReader: true, Scanner: true, Paper: "ready", Vendor: true, PINPerson: PadLocked}); *r.State != want {
 		t.Errorf("state %+v, want %+v", *r.State, want)
 	}
 	if r, err := do(Request{Do: AskCards}); err != nil || len(r.Cards) == 0 {

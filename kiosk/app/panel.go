@@ -47,7 +47,7 @@ func (d door) Do(verb, arg string) (simpanel.State, error) {
 		return simpanel.State{}, err
 	}
 	out := simpanel.State{Reader: s.State.Reader, Card: s.State.Card, IDReader: s.State.IDReader, IDCard: s.State.IDCard,
-		Scanner: s.State.Scanner, Paper: s.State.Paper, Line: s.State.Line}
+		Scanner: s.State.Scanner, Paper: s.State.Paper, Line: s.State.Line, Vendor: s.State.Vendor, Lamps: s.State.Lamps}
 	for _, c := range r.Cards {
 		out.Cards = append(out.Cards, simpanel.Card{Name: c.Name, Title: c.Title})
 	}

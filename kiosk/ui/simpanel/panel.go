@@ -7,6 +7,8 @@
 package simpanel
 
 import (
+	"strings"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
 
@@ -18,6 +20,8 @@ import (
 type State struct {
 	Reader, IDReader, Scanner, Line bool
 	Card, IDCard, Paper             string
+	Vendor                          bool   // the board of lights is plugged in
+	Lamps                           string // lit on it, comma between
 	Cards                           []Card // only in the answer to "cards"
 }
 
@@ -67,6 +71,18 @@ func (p *panel) do(verb, arg string) {
 	}()
 }
 
+// lampWords names lamps, "" for none.
+func lampWords(lamps string) string {
+	names := map[string]string{"card": "社保卡口", "id": "身份证区", "scanner": "扫描仪", "printer": "出纸口"}
+	var out []string
+	for _, l := range strings.Split(lamps, ",") {
+		if n := names[l]; n != "" {
+			out = append(out, n)
+		}
+	}
+	return strings.Join(out, "、")
+}
+
 // build draws the panel anew.
 func (p *panel) build() {
 	l := p.look
@@ -97,6 +113,10 @@ func (p *panel) build() {
 	if p.state.Line {
 		line = "线路接通"
 	}
+	lamps := "指示灯都灭着"
+	if lit := lampWords(p.state.Lamps); lit != "" {
+		lamps = "亮着的灯：" + lit
+	}
 	rows := []fyne.CanvasObject{
 		widget.NewText(l, "模拟设备").Bold().Sized(l.Head()),
 		small("选卡：" + card.Title),
@@ -110,6 +130,8 @@ func (p *panel) build() {
 		small(paper),
 		widget.Even(3, l.MM(3), button("paper-out", "没纸", "printer-paper-out", ""), button("jam", "卡纸", "printer-jam", ""), button("paper-in", "恢复", "printer-paper-in", "")),
 		toggle("scanner", "扫描仪", p.state.Scanner, "scanner-unplug", "scanner-plug", ""),
+		small(lamps),
+		toggle("vendor", "灯板", p.state.Vendor, "vendor-unplug", "vendor-plug", ""),
 		small(line),
 		widget.Even(2, l.MM(3), button("line-down", "断网", "line-down", ""), button("line-up", "联网", "line-up", "")),
 	}
