@@ -13,6 +13,8 @@ import (
 
 	"cunban/device"
 	"cunban/device/scan/imaging"
+	"cunban/kiosk/cases"
+	"cunban/kiosk/paper"
 	"cunban/kiosk/ui"
 )
 
@@ -87,8 +89,81 @@ func (a *App) Take(ctx context.Context, k device.Kind) (ui.Shot, error) {
 	if err != nil {
 		return ui.Shot{}, fmt.Errorf("show the page: %w", err)
 	}
-	return ui.Shot{JPEG: data, Preview: shrink(small, previewWidth), OK: v.OK, Words: v.Words, Blank: v.Fault == imaging.Blank, Source: page.Source}, nil
+	return ui.Shot{JPEG: data, Preview: shrink(small, previewWidth), OK: v.OK, Words: v.Words, Blank: v.Fault == imaging.Blank, Card: v.Card, Source: page.Source}, nil
 }
+
+// BothSides implements ui.Backend.
+func (a *App) BothSides(_ context.Context, front, back ui.Shot) (ui.Shot, error) {
+	data, err := imaging.BothSides(front.JPEG, back.JPEG)
+	if err != nil {
+		return ui.Shot{}, plain("SC-93", "两面没有放到一页上", "请把卡放平，再拍一次反面。正面还在", err)
+	}
+	img, err := jpeg.Decode(bytes.NewReader(data))
+	if err != nil {
+		return ui.Shot{}, fmt.Errorf("show both sides: %w", err)
+	}
+	small := shrink(img, previewWidth)
+	if small != img {
+		ui.WipeImage(img)
+	}
+	s := ui.Shot{JPEG: data, Preview: small, OK: front.OK && back.OK, Words: front.Words, Sides: 2, Source: back.Source}
+	if front.OK {
+		s.Words = back.Words
+	}
+	return s, nil
+}
+
+// bundled makes one PDF of the pages of each material that has several, in their
+// order, so that the county opens a paper as it was: in one piece. Pages that
+// cannot be bundled go as they are. What is replaced is cleared.
+func (a *App) bundled(scans []cases.Scan) []cases.Scan {
+	var out []cases.Scan
+	for i := 0; i < len(scans); {
+		n := i + 1
+		for n < len(scans) && scans[n].Material == scans[i].Material {
+			n++
+		}
+		of := scans[i:n]
+		i = n
+		if pdf := a.onePDF(of); pdf != nil {
+			out = append(out, cases.Scan{Material: of[0].Material, Page: 1, MIME: "application/pdf", Data: pdf})
+			for _, s := range of {
+				clear(s.Data)
+			}
+			continue
+		}
+		out = append(out, of...)
+	}
+	return out
+}
+
+// onePDF is nil where there is nothing to bundle.
+func (a *App) onePDF(of []cases.Scan) []byte {
+	if len(of) < 2 {
+		return nil
+	}
+	var pages [][]byte
+	total := 0
+	for _, s := range of {
+		if s.MIME != "image/jpeg" {
+			return nil
+		}
+		pages = append(pages, s.Data)
+		total += len(s.Data)
+	}
+	if total > mostBundle {
+		return nil
+	}
+	pdf, err := paper.Bundle(pages)
+	if err != nil {
+		a.log.Warn("pages of a material go one by one", "err", err)
+		return nil
+	}
+	return pdf
+}
+
+// mostBundle leaves room under what a sealed file may have.
+const mostBundle = 20 << 20
 
 // shrink makes a picture at most width pixels wide.
 func shrink(img image.Image, width int) image.Image {

@@ -186,13 +186,14 @@ func (a *App) countyKey(ctx context.Context) (*seal.PublicKey, error) {
 // ownDraft copies what a wipe of the visit zeroes: somebody may take her card
 // out while her case is being saved, and what is sealed must be what she signed.
 // wipe zeroes the copy.
-func ownDraft(d cases.Draft) (own cases.Draft, wipe func()) {
+func (a *App) ownDraft(d cases.Draft) (own cases.Draft, wipe func()) {
 	own = d
 	own.Answers, own.Signature = bytes.Clone(d.Answers), bytes.Clone(d.Signature)
 	own.Scans = slices.Clone(d.Scans)
 	for i := range own.Scans {
 		own.Scans[i].Data = bytes.Clone(d.Scans[i].Data)
 	}
+	own.Scans = a.bundled(own.Scans)
 	return own, func() {
 		clear(own.Answers)
 		clear(own.Signature)
@@ -204,7 +205,7 @@ func ownDraft(d cases.Draft) (own cases.Draft, wipe func()) {
 
 // Submit implements ui.Backend.
 func (a *App) Submit(ctx context.Context, d cases.Draft) (cases.Case, error) {
-	d, wipe := ownDraft(d)
+	d, wipe := a.ownDraft(d)
 	defer wipe()
 	release := a.sess.Hold()
 	defer release()

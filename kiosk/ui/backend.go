@@ -199,6 +199,8 @@ type Shot struct {
 	OK      bool
 	Words   string // 有点模糊，请再拍一次; "" when fine
 	Blank   bool
+	Card    bool // one side of a card: the other is to come on the same page
+	Sides   int  // of a card on this page, 2 when both are; else 0
 	Source  string
 }
 
@@ -225,6 +227,9 @@ type Glimpse struct {
 type Capture interface {
 	Sources() []Source
 	Take(ctx context.Context, k device.Kind) (Shot, error)
+	// BothSides puts two sides of a card on one page at true size; both shots
+	// stay as they are. Errors: *Trouble.
+	BothSides(ctx context.Context, front, back Shot) (Shot, error)
 	// Live calls fn with what a source with a live picture sees, the newest
 	// only, off the UI goroutine, until ctx or the session ends. While the
 	// session rests (the idle question, the cover) nothing is seen; it does not

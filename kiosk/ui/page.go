@@ -172,6 +172,7 @@ type Draft struct {
 	Form      *form.Form
 	Agent     bool
 	Shots     map[string][]Shot // by field or material name
+	Dropped   *Shot             // the blank side that was taken last and left out, nil = none
 	Signature []byte            // PNG
 	StartedAt time.Time
 	Mend      []cases.Mend // when a returned case is mended
@@ -196,8 +197,17 @@ func (d *Draft) Wipe() {
 		}
 		delete(d.Shots, k)
 	}
+	d.Forget()
 	clear(d.Signature)
 	*d = Draft{}
+}
+
+// Forget wipes the blank side that was left out.
+func (d *Draft) Forget() {
+	if d.Dropped != nil {
+		d.Dropped.Wipe()
+		d.Dropped = nil
+	}
 }
 
 // Wipe zeroes the page and its preview.

@@ -110,6 +110,19 @@ func (st *stage) tourCamera() {
 	}
 	st.tap("drop")
 	st.see(lies.Words)
+	st.b.TakeV = &ui.Shot{JPEG: []byte{1}, OK: true, Card: true, Source: "test"}
+	st.tap("take.doc_camera")
+	st.settled()
+	st.shoot("camera-card")
+	st.tap("take.doc_camera")
+	st.see(lies.Words)
+	st.shoot("camera-card-turn")
+	st.tap("take.doc_camera")
+	st.settled()
+	st.shoot("camera-card-both")
+	st.b.TakeV = nil
+	st.tap("drop")
+	st.see(lies.Words)
 	st.b.See(ui.Glimpse{}, &ui.Trouble{Code: "DC-05", Text: "高拍仪没有画面", Remedy: "拔下高拍仪的线，等十秒再插上。已经拍好的页都在"})
 	if !st.loop.Until(waitLimit, func() bool {
 		return slices.Contains(st.s.Look().Texts, "高拍仪没有画面")
@@ -200,4 +213,81 @@ func TestCameraComesBack(t *testing.T) {
 	if s := st.settled(); !slices.Contains(s.Texts, "高拍仪：高拍仪没有画面。拔下高拍仪的线，等十秒再插上。") {
 		t.Errorf("%v", s.Texts)
 	}
+}
+
+// TestBothSidesOfACard: after one side of a card its other side is asked for,
+// and both are one page; what is no card leaves the front as it was.
+func TestBothSidesOfACard(t *testing.T) {
+	st := newStage(t, landStd)
+	st.atCamera(camera)
+	st.b.See(lies, nil)
+	st.see(lies.Words)
+	st.b.TakeV = &ui.Shot{JPEG: []byte{1}, OK: true, Card: true, Source: "test"}
+	st.tap("take.doc_camera")
+	if s := st.settled(); !slices.Contains(s.Texts, "第 1 页是卡的一面。要反面，就点“拍卡的反面”") {
+		t.Fatalf("%v", s.Texts)
+	}
+	st.shoot("card-front")
+	st.tap("take.doc_camera")
+	st.see(lies.Words)
+	st.shoot("card-turn")
+	st.b.TakeV = &ui.Shot{JPEG: []byte{2}, OK: true, Source: "test"}
+	st.tap("take.doc_camera")
+	if s := st.settled(); !slices.ContainsFunc(s.Texts, func(x string) bool { return strings.Contains(x, "没有看清卡的反面") }) {
+		t.Fatalf("%v", s.Texts)
+	}
+	st.b.TakeV = &ui.Shot{JPEG: []byte{2}, OK: true, Card: true, Source: "test"}
+	st.tap("take.doc_camera")
+	if s := st.settled(); !slices.Contains(s.Texts, "第 1 页，正反两面都在，看得清") {
+		t.Fatalf("%v", s.Texts)
+	}
+	st.shoot("card-both")
+	st.on(func() {
+		for _, shots := range st.s.Visit().Draft.Shots {
+			if len(shots) != 1 || shots[0].Sides != 2 {
+				t.Errorf("%d pages, %d sides", len(shots), shots[0].Sides)
+			}
+		}
+	})
+}
+
+// TestBlankSide: a blank side is left out and said so; it can be kept, and what
+// is not kept is wiped when the next page is taken.
+func TestBlankSide(t *testing.T) {
+	st := newStage(t, landStd)
+	scanner := ui.Source{Kind: device.KindScanner, Name: "扫描仪", Health: device.Health{Kind: device.KindScanner, State: device.StateReady}}
+	st.atCamera(scanner)
+	blank := func() []byte {
+		b := []byte{7, 7}
+		st.b.TakeV = &ui.Shot{JPEG: b, OK: false, Blank: true}
+		st.tap("take.scanner")
+		if s := st.settled(); !slices.ContainsFunc(s.Texts, func(x string) bool { return strings.Contains(x, "页是白页，已去掉") }) {
+			t.Fatalf("%v", s.Texts)
+		}
+		return b
+	}
+	left := blank()
+	st.shoot("blank-left-out")
+	st.b.TakeV = nil
+	st.tap("take.scanner")
+	st.settled()
+	if left[0] != 0 {
+		t.Error("the side that was left out is not wiped")
+	}
+	st.tap("drop")
+	st.settled()
+	kept := blank()
+	st.tap("keep")
+	st.settled()
+	st.on(func() {
+		d := st.s.Visit().Draft
+		n := 0
+		for _, shots := range d.Shots {
+			n += len(shots)
+		}
+		if n != 1 || kept[0] != 7 || d.Dropped != nil {
+			t.Errorf("%d pages, first byte %d, %v", n, kept[0], d.Dropped)
+		}
+	})
+	st.shoot("blank-kept")
 }

@@ -375,6 +375,11 @@ func (b *Backend) Take(context.Context, device.Kind) (ui.Shot, error) {
 	return ui.Shot{JPEG: []byte{1, 2, 3}, Preview: sheet(), OK: true, Source: "test"}, nil
 }
 
+// BothSides puts two sides on one page.
+func (b *Backend) BothSides(_ context.Context, front, back ui.Shot) (ui.Shot, error) {
+	return ui.Shot{JPEG: []byte{1, 2, 3}, Preview: sheet(), OK: front.OK && back.OK, Sides: 2, Source: "test"}, nil
+}
+
 // Voice.
 
 // Say keeps what was said.

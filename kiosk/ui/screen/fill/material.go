@@ -60,8 +60,10 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 
 	sources := offered(c)
 	if len(shots) == 0 {
-		p.aim, p.aiming = newPage, false
+		p.aim, p.aiming, p.second = newPage, false, false
 	}
+	// One side of a card is up: its other side comes on the same page.
+	p.card = len(shots) > 0 && shots[p.at].Card
 	camera, seen := viewer(sources)
 	aiming := seen && (len(shots) == 0 || p.aiming)
 	var side []fyne.CanvasObject
@@ -77,10 +79,16 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 		}
 		can = true
 		side = append(side, p.takeButton(c, src, aiming, len(shots), lo, hi))
+		if p.card && src.Live && !aiming && len(shots) < hi {
+			side = append(side, widget.NewButton(l, "other", "不要反面，再拍一页", widget.Secondary, func() { p.aimAt(c, newPage) }))
+		}
+	}
+	if d.Dropped != nil && len(shots) < hi {
+		side = append(side, widget.NewButton(l, "keep", "留下白页", widget.Plain, func() { p.keep(c) }))
 	}
 	switch {
 	case aiming && len(shots) > 0:
-		side = append(side, widget.NewButton(l, "taken", "看拍好的页", widget.Plain, func() { p.aiming = false; c.Redraw() }))
+		side = append(side, widget.NewButton(l, "taken", "看拍好的页", widget.Plain, func() { p.aiming, p.second = false, false; c.Redraw() }))
 	case len(shots) > 0:
 		side = append(side, widget.Even(2, l.MM(4),
 			widget.NewButton(l, "retake", "这页重拍", widget.Secondary, func() { p.retake(c, sources) }),
@@ -119,10 +127,7 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 	} else if len(shots) > 0 {
 		sh := shots[p.at]
 		pic.SetImage(sh.Preview)
-		words, tone := fmt.Sprintf("第 %d 页，看得清", p.at+1), widget.Good
-		if !sh.OK {
-			words, tone = fmt.Sprintf("第 %d 页，%s", p.at+1, sh.Words), widget.Warn
-		}
+		words, tone := shotWords(p.at, sh)
 		rows := []fyne.CanvasObject{widget.NewBanner(l, tone, words, nil), widget.Fill(pic)}
 		if len(shots) > 1 {
 			prev := widget.NewButton(l, "page.prev", "上一页", widget.Secondary, func() { p.at--; c.Redraw() })
@@ -202,16 +207,22 @@ func (p *step) takeButton(c *ui.Ctx, src ui.Source, aiming bool, have, lo, hi in
 	switch {
 	case src.Live && aiming:
 		label, icon, do = "拍一页", "camera", func() { p.take(c, src.Kind, p.aim) }
-		if p.aim != newPage {
+		switch {
+		case p.second:
+			label = "拍反面"
+		case p.aim != newPage:
 			label = fmt.Sprintf("重拍第 %d 页", p.aim+1)
 		}
+	case src.Live && p.card:
+		kind = widget.Primary
+		label, icon, do = "拍卡的反面", "camera", func() { p.aim, p.aiming, p.second = p.at, true, true; c.Redraw() }
 	case src.Live:
-		label, icon, do = "再拍一页", "camera", func() { p.aim, p.aiming = newPage, true; c.Redraw() }
+		label, icon, do = "再拍一页", "camera", func() { p.aimAt(c, newPage) }
 	case src.Kind == device.KindPageFolder:
 		label = "取" + src.Name + "的一页"
 	}
 	b := widget.NewButton(l, "take."+string(src.Kind), label, kind, do).WithIcon(icon).Big()
-	if have >= hi && (!src.Live || !aiming || p.aim == newPage) {
+	if have >= hi && (!src.Live || !aiming || p.aim == newPage) && !p.card {
 		b.Disable("已经够了")
 	}
 	return b
@@ -241,8 +252,7 @@ func (p *step) drop(c *ui.Ctx) {
 // retake takes the page that is shown again: with a camera a person aims first.
 func (p *step) retake(c *ui.Ctx, sources []ui.Source) {
 	if _, ok := viewer(sources); ok {
-		p.aim, p.aiming = p.at, true
-		c.Redraw()
+		p.aimAt(c, p.at)
 		return
 	}
 	for _, src := range sources {
@@ -251,6 +261,12 @@ func (p *step) retake(c *ui.Ctx, sources []ui.Source) {
 			return
 		}
 	}
+	c.Redraw()
+}
+
+// aimAt shows the live picture, to take page at.
+func (p *step) aimAt(c *ui.Ctx, at int) {
+	p.aim, p.aiming, p.second = at, true, false
 	c.Redraw()
 }
 
@@ -266,19 +282,29 @@ func (p *step) take(c *ui.Ctx, k device.Kind, at int) {
 	if k == device.KindDocCamera {
 		doing, again = "正在拍照，请不要动纸", "拍"
 	}
-	ui.Do(c, doing, func(ctx context.Context) (ui.Shot, error) { return c.B.Take(ctx, k) }, func(sh ui.Shot) {
+	d.Forget()
+	var front *ui.Shot
+	if p.second && at >= 0 && at < len(d.Shots[key]) && d.Shots[key][at].Card {
+		front = &d.Shots[key][at]
+	}
+	do := func(ctx context.Context) (ui.Shot, error) { return c.B.Take(ctx, k) }
+	if front != nil {
+		f := *front
+		do = func(ctx context.Context) (ui.Shot, error) { return bothSides(ctx, c, k, f) }
+	}
+	ui.Do(c, doing, do, func(sh ui.Shot) {
 		if sh.Blank {
-			p.problem = "这一页是空白的，请翻过来再" + again + "一次"
-			c.Redraw()
+			p.leaveOut(c, sh, again)
 			return
 		}
 		if at >= 0 && at < len(d.Shots[key]) {
-			clear(d.Shots[key][at].JPEG)
+			d.Shots[key][at].Wipe()
 			d.Shots[key][at], p.at = sh, at
 		} else {
 			d.Shots[key] = append(d.Shots[key], sh)
 			p.at = len(d.Shots[key]) - 1
 		}
+		p.second = false
 		p.aiming = false
 		syncPages(d, key)
 		go c.B.Note(context.WithoutCancel(c), oplog.MaterialCaptured, oplog.OK, d.CaseID, map[string]string{"material": key})
@@ -293,4 +319,55 @@ func (p *step) take(c *ui.Ctx, k device.Kind, at int) {
 		c.Say(p.problem)
 		return true
 	})
+}
+
+// shotWords say what is to be known of page at.
+func shotWords(at int, sh ui.Shot) (string, widget.Tone) {
+	page := fmt.Sprintf("第 %d 页", at+1)
+	switch {
+	case !sh.OK:
+		return page + "，" + sh.Words, widget.Warn
+	case sh.Card:
+		return page + "是卡的一面。要反面，就点“拍卡的反面”", widget.Good
+	case sh.Sides == 2:
+		return page + "，正反两面都在，看得清", widget.Good
+	}
+	return page + "，看得清", widget.Good
+}
+
+// bothSides takes the other side of a card. What is no card loses nothing: the
+// front stays.
+func bothSides(ctx context.Context, c *ui.Ctx, k device.Kind, front ui.Shot) (ui.Shot, error) {
+	back, err := c.B.Take(ctx, k)
+	if err != nil {
+		return ui.Shot{}, err
+	}
+	defer back.Wipe()
+	if !back.Card {
+		return ui.Shot{}, &ui.Trouble{Code: "SC-94", Text: "没有看清卡的反面", Remedy: "请把卡放平，反面朝上，再拍一次", Detail: "the second side has not the shape of a card"}
+	}
+	return c.B.BothSides(ctx, front, back)
+}
+
+// leaveOut says that a side was blank and is left out, and keeps it at hand.
+func (p *step) leaveOut(c *ui.Ctx, sh ui.Shot, again string) {
+	d := c.Visit.Draft
+	d.Dropped = &sh
+	p.problem = fmt.Sprintf("第 %d 页是白页，已去掉。放反了，就翻过来再%s一次", len(d.Shots[p.key])+1, again)
+	c.Redraw()
+	c.Say(p.problem)
+}
+
+// keep takes the blank side that was left out after all.
+func (p *step) keep(c *ui.Ctx) {
+	d := c.Visit.Draft
+	if d.Dropped == nil {
+		return
+	}
+	d.Dropped.Blank, d.Dropped.OK = false, true
+	d.Shots[p.key] = append(d.Shots[p.key], *d.Dropped)
+	d.Dropped = nil // its bytes are the page's now
+	p.problem, p.aiming, p.at = "", false, len(d.Shots[p.key])-1
+	syncPages(d, p.key)
+	c.Redraw()
 }

@@ -35,6 +35,8 @@ type step struct {
 	row     map[string]string // row of a table being filled
 	aim     int               // what the live picture is for: newPage, or a page to be taken again
 	aiming  bool              // it is shown although there are pages
+	card    bool              // the page that is up is one side of a card
+	second  bool              // the live picture is for its other side
 	unlive  func()            // ends the live picture, nil = there is none
 	col     int
 }
@@ -106,6 +108,10 @@ func (p *step) View(c *ui.Ctx) ui.View {
 			hint = "县里请您改：" + m.Reason
 			say = s.Title + "。" + hint
 		}
+	}
+	if p.second {
+		hint = "把卡翻过来，反面朝上，再拍"
+		say = hint
 	}
 	title := s.Title
 	if col := p.column(s); col != nil {
