@@ -19,12 +19,13 @@ import (
 )
 
 const simUsage = `usage:
-  kioskctl sim serve --dir DIR [--pcscd] [--printer ADDR] [--line ADDR --target ADDR] [--cards DIR]
+  kioskctl sim serve --dir DIR [--pcscd] [--printer ADDR] [--receipt ADDR] [--line ADDR --target ADDR] [--cards DIR]
   kioskctl sim driver --dir DIR    (a driver for devices.vendor: lights and PIN pad of the simulator)
   kioskctl sim VERB [ARG] --dir DIR [--json]
 
 verbs: insert CARD, remove, tear N, id-put CARD, id-lift, reader-unplug [card|id], reader-plug [card|id],
-       printer-paper-out, printer-paper-in, printer-jam, scanner-unplug, scanner-plug, line-down, line-up,
+       printer-paper-out, printer-paper-in, printer-jam, receipt-set ready|low|out|cover|jam|offline,
+       scanner-unplug, scanner-plug, line-down, line-up,
        vendor-unplug, vendor-plug, pin-person ok|wrong_pin|locked|mismatch|idle, state, cards
 `
 
@@ -82,7 +83,7 @@ func simulate(ctx context.Context, args []string, out, errs io.Writer) int {
 			return exitUsage
 		}
 		req.N = n
-	case sim.ReaderUnplug, sim.ReaderPlug, sim.PINPerson:
+	case sim.ReaderUnplug, sim.ReaderPlug, sim.PINPerson, sim.ReceiptSet:
 		req.Device = arg
 	}
 	c, err := sim.Dial(sim.SocketPath(*dir))
@@ -147,6 +148,7 @@ func simServe(ctx context.Context, args []string, out, errs io.Writer) int {
 	cards := fs.String("cards", "", "folder with more card files")
 	pcscd := fs.Bool("pcscd", false, "start pcscd with the virtual reader")
 	printer := fs.String("printer", "", "address of the simulated printer, such as 127.0.0.1:8631")
+	receipt := fs.String("receipt", "", "address of the simulated receipt printer, such as 127.0.0.1:9100; its receipts come out as pictures in printed/")
 	listen := fs.String("line", "", "address of the line that can be cut")
 	target := fs.String("target", "", "where the line leads")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -158,14 +160,27 @@ func simServe(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprint(errs, simUsage)
 		return exitUsage
 	}
-	if err := serveSim(ctx, *dir, *cards, *pcscd, *printer, *listen, *target, out, errs); err != nil && !errors.Is(err, context.Canceled) {
+	if err := serveSim(ctx, *dir, *cards, *pcscd, *printer, *receipt, *listen, *target, out, errs); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(errs, "kioskctl sim:", err)
 		return exitFailed
 	}
 	return exitOK
 }
 
-func serveSim(ctx context.Context, dir, cards string, pcscd bool, printer, listen, target string, out, errs io.Writer) error {
+// serveBeside serves on ln until stop is called, which waits for the end.
+func serveBeside(ctx context.Context, log *slog.Logger, what string, ln net.Listener, serve func(context.Context, net.Listener) error) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := serve(ctx, ln); err != nil && ctx.Err() == nil {
+			log.Error(what, "err", err)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+func serveSim(ctx context.Context, dir, cards string, pcscd bool, printer, receipt, listen, target string, out, errs io.Writer) error {
 	log := slog.New(slog.NewTextHandler(errs, nil))
 	sane := filepath.Join(dir, "sane")
 	if err := os.MkdirAll(sane, 0o700); err != nil {
@@ -190,16 +205,16 @@ func serveSim(ctx context.Context, dir, cards string, pcscd bool, printer, liste
 		}
 		p := sim.NewPrinter(sim.PrinterOptions{Dir: filepath.Join(dir, "printed"), PageTime: 300 * time.Millisecond, Logger: log})
 		o.Printer = p
-		ctx2, cancel := context.WithCancel(ctx)
-		defer cancel()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			if err := p.Serve(ctx2, ln); err != nil && ctx2.Err() == nil {
-				log.Error("printer", "err", err)
-			}
-		}()
-		defer func() { cancel(); <-done }()
+		defer serveBeside(ctx, log, "printer", ln, p.Serve)()
+	}
+	if receipt != "" {
+		ln, err := net.Listen("tcp", receipt)
+		if err != nil {
+			return fmt.Errorf("receipt printer: %w", err)
+		}
+		p := sim.NewReceipt(sim.ReceiptOptions{Dir: filepath.Join(dir, "printed"), Logger: log})
+		o.Receipt = p
+		defer serveBeside(ctx, log, "receipt printer", ln, p.Serve)()
 	}
 	return sim.New(o).Run(ctx, func() { fmt.Fprintln(out, "ready") })
 }

@@ -3,7 +3,6 @@ package print_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -32,6 +31,15 @@ type bench struct {
 	stop        func() // switched off
 	start       func() // switched on again; jobs are forgotten, numbers begin at 1
 	printed     func() [][]byte
+}
+
+// harness is the printer as the contract wants it.
+func (b *bench) harness() *contract.PrinterHarness {
+	return &contract.PrinterHarness{
+		Open: func(t *testing.T) device.Printer { return open(t, b.uri) },
+		Doc:  onePDF, KnowsAtRest: b.knowsAtRest, Forgets: b.knowsAtRest, PaperOut: b.paperOut, PaperIn: b.paperIn,
+		Stop: func() { b.stop() }, Start: func() { b.start() }, Printed: func() int { return len(b.printed()) },
+	}
 }
 
 // onePDF is a document whose bytes are its own.
@@ -229,7 +237,10 @@ func (s *started) heard(part string) func() bool {
 
 func TestContract(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) *bench{"sim": simulated, "ippeveprinter": ippeveprinter} {
-		t.Run(name, func(t *testing.T) { printing(t, make) })
+		t.Run(name, func(t *testing.T) {
+			contract.TestPrinter(t, func(t *testing.T) *contract.PrinterHarness { return make(t).harness() })
+			printing(t, make)
+		})
 	}
 }
 
@@ -238,42 +249,6 @@ func TestDeviceContract(t *testing.T) {
 }
 
 func printing(t *testing.T, make func(*testing.T) *bench) {
-	t.Run("prints once and says so", func(t *testing.T) {
-		b := make(t)
-		p := open(t, b.uri)
-		if h := p.Health(); h.State != device.StateUnknown {
-			t.Errorf("before anything: %+v", h)
-		}
-		if h := p.SelfTest(t.Context()); h.State != device.StateReady || !h.Demo || h.Name == "" || h.LastGood.IsZero() {
-			t.Errorf("health %+v", h)
-		}
-		doc := onePDF("once")
-		s := begin(t.Context(), p, doc)
-		<-s.ended
-		if s.err != nil || s.result.End != device.PrintDone || s.result.JobID == "" {
-			t.Fatalf("%+v, %v", s.result, s.err)
-		}
-		if got := b.printed(); len(got) != 1 || !bytes.Equal(got[0], doc) {
-			t.Errorf("%d documents came out", len(got))
-		}
-		if h := p.SelfTest(t.Context()); h.State != device.StateReady || h.Counters["jobs_done"] != 1 {
-			t.Errorf("health after %+v", h)
-		}
-	})
-	t.Run("no paper before", func(t *testing.T) {
-		b := make(t)
-		p := open(t, b.uri)
-		if b.paperOut(); p.SelfTest(t.Context()).State == device.StateReady {
-			return // this printer finds out with a job: next test
-		}
-		r, err := p.Print(t.Context(), "x", onePDF("no paper"), nil)
-		if !errors.Is(err, device.ErrOutOfPaper) || r.End != device.PrintFailed || !strings.Contains(r.Cause, "没有纸") || r.Remedy == "" {
-			t.Errorf("%+v, %v", r, err)
-		}
-		if n := len(b.printed()); n != 0 {
-			t.Errorf("%d documents came out without paper", n)
-		}
-	})
 	// held gives a job that the printer has and cannot print for want of paper.
 	held := func(t *testing.T) (*bench, *print.Printer, *started, context.CancelFunc) {
 		b := make(t)
@@ -291,23 +266,6 @@ func printing(t *testing.T, make func(*testing.T) *bench) {
 		until(t, "the person is told to put paper in", s.heard("没有纸"))
 		return b, p, s, cancel
 	}
-	t.Run("waits for paper and goes on", func(t *testing.T) {
-		b, p, s, _ := held(t)
-		if n := len(b.printed()); n != 0 {
-			t.Errorf("%d documents came out without paper", n)
-		}
-		if _, err := p.Print(t.Context(), "x", onePDF("second"), nil); !errors.Is(err, device.ErrBusy) {
-			t.Errorf("second job at once: %v", err)
-		}
-		b.paperIn()
-		<-s.ended
-		if s.err != nil || s.result.End != device.PrintDone {
-			t.Errorf("%+v, %v", s.result, s.err)
-		}
-		if n := len(b.printed()); n != 1 {
-			t.Errorf("%d documents came out", n)
-		}
-	})
 	t.Run("wrong place", func(t *testing.T) {
 		b := make(t)
 		p := open(t, strings.Replace(b.uri, "/ipp/print", "/no/printer", 1))
@@ -319,28 +277,6 @@ func printing(t *testing.T, make func(*testing.T) *bench) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
-	t.Run("off and on again", func(t *testing.T) {
-		b := make(t)
-		p := open(t, b.uri)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := newRun(ctx, p)
-		until(t, "ready", func() bool { return p.Health().State == device.StateReady })
-		b.stop()
-		until(t, "absent", func() bool { return p.Health().State == device.StateAbsent })
-		r, err := p.Print(t.Context(), "x", onePDF("nobody"), nil)
-		if !errors.Is(err, device.ErrAbsent) || r.End != device.PrintFailed || r.Cause == "" || r.Remedy == "" {
-			t.Errorf("%+v, %v", r, err)
-		}
-		b.start()
-		until(t, "ready again", func() bool { return p.Health().State == device.StateReady })
-		if !p.Health().Demo {
-			t.Error("the demo mark is gone")
-		}
-		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("run ended with %v", err)
-		}
-	})
 	t.Run("not a PDF", func(t *testing.T) {
 		b := make(t)
 		if r, err := open(t, b.uri).Print(t.Context(), "x", []byte("hello"), nil); err == nil || r.End != device.PrintFailed {
@@ -349,15 +285,6 @@ func printing(t *testing.T, make func(*testing.T) *bench) {
 		if n := len(b.printed()); n != 0 {
 			t.Errorf("%d came out", n)
 		}
-	})
-	t.Run("the person gives up", func(t *testing.T) {
-		b, _, s, cancel := held(t)
-		cancel()
-		<-s.ended
-		if s.err != nil || s.result.End == device.PrintDone || s.result.Cause == "" {
-			t.Errorf("%+v, %v", s.result, s.err)
-		}
-		b.paperIn()
 	})
 	t.Run("purge", func(t *testing.T) {
 		b, p, s, _ := held(t)
@@ -392,18 +319,4 @@ func printing(t *testing.T, make func(*testing.T) *bench) {
 			t.Errorf("health %+v", h)
 		}
 	})
-	t.Run("switched off in the middle", func(t *testing.T) {
-		b, _, s, _ := held(t)
-		b.stop()
-		<-s.ended
-		if s.err != nil || s.result.End != device.PrintUnknown {
-			t.Errorf("%+v, %v, want unknown", s.result, s.err)
-		}
-	})
-}
-
-func newRun(ctx context.Context, p *print.Printer) <-chan error {
-	c := make(chan error, 1)
-	go func() { c <- p.Run(ctx) }()
-	return c
 }

@@ -32,6 +32,7 @@ const (
 	PrinterPaperOut Verb = "printer-paper-out"
 	PrinterPaperIn  Verb = "printer-paper-in"
 	PrinterJam      Verb = "printer-jam"
+	ReceiptSet      Verb = "receipt-set" // Device is a ReceiptTrouble: ready, low, out, cover, jam, offline
 	ScannerUnplug   Verb = "scanner-unplug"
 	ScannerPlug     Verb = "scanner-plug"
 	LineDown        Verb = "line-down"
@@ -46,7 +47,7 @@ const (
 
 // Verbs lists the closed set, for help texts.
 var Verbs = []Verb{Insert, Remove, Tear, IDPut, IDLift, ReaderUnplug, ReaderPlug, PrinterPaperOut, PrinterPaperIn,
-	PrinterJam, ScannerUnplug, ScannerPlug, LineDown, LineUp, VendorUnplug, VendorPlug, PINPerson, Lamps, AskState, AskCards}
+	PrinterJam, ReceiptSet, ScannerUnplug, ScannerPlug, LineDown, LineUp, VendorUnplug, VendorPlug, PINPerson, Lamps, AskState, AskCards}
 
 // Request is one line to the simulator.
 type Request struct {
@@ -79,8 +80,10 @@ type State struct {
 	IDCommands int64  `json:"id_commands"`
 	Scanner    bool   `json:"scanner"`
 	Paper      string `json:"paper,omitempty"` // ready, out, jam
-	Line       bool   `json:"line"`
-	LineAddr   string `json:"line_addr,omitempty"`
+	// Receipt is the receipt printer's ReceiptTrouble.
+	Receipt  string `json:"receipt,omitempty"`
+	Line     bool   `json:"line"`
+	LineAddr string `json:"line_addr,omitempty"`
 	// Vendor tells whether the board behind the vendor slot is plugged in, Lamps
 	// what is lit on it, PINPerson who stands at its PIN pad.
 	Vendor    bool   `json:"vendor"`
@@ -95,6 +98,8 @@ func explain(err error) string {
 		return "没有这张卡，用 cards 看有哪些卡"
 	case errors.Is(err, ErrMissing):
 		return "这个模拟器没有接这个设备：" + err.Error()
+	case errors.Is(err, errTrouble):
+		return "小票打印机可以设成：ready（正常）、low（纸快没了）、out（没纸）、cover（开盖）、jam（切刀卡住）、offline（停机）"
 	case errors.Is(err, ErrVerb):
 		return "不认识的命令：" + err.Error()
 	}

@@ -23,6 +23,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -54,6 +55,8 @@ type Options struct {
 	Pcscd *Pcscd
 	// Printer, when set, is run by the verbs printer-….
 	Printer PrinterControl
+	// Receipt, when set, is run by the verb receipt-set.
+	Receipt *Receipt
 	// LineListen and LineTarget make the line to the county: connections to
 	// LineListen are forwarded to LineTarget. "" means no line.
 	LineListen, LineTarget string
@@ -238,6 +241,15 @@ func (s *Sim) do(ctx context.Context, req Request) (Reply, error) {
 		return Reply{}, s.plugReader(ctx, req.Device, true)
 	case PrinterPaperOut, PrinterPaperIn, PrinterJam:
 		return Reply{}, s.printer(req.Do)
+	case ReceiptSet:
+		if s.opts.Receipt == nil {
+			return Reply{}, fmt.Errorf("receipt printer: %w", ErrMissing)
+		}
+		if !slices.Contains(ReceiptTroubles, ReceiptTrouble(req.Device)) {
+			return Reply{}, fmt.Errorf("%w: %q", errTrouble, req.Device)
+		}
+		s.opts.Receipt.Set(ReceiptTrouble(req.Device))
+		return Reply{}, nil
 	case ScannerUnplug, ScannerPlug:
 		if s.opts.OnScanner == nil {
 			return Reply{}, fmt.Errorf("scanner: %w", ErrMissing)
@@ -347,6 +359,9 @@ func (s *Sim) State() State {
 	}
 	if s.opts.Printer != nil {
 		st.Paper = s.paper
+	}
+	if s.opts.Receipt != nil {
+		st.Receipt = string(s.opts.Receipt.Trouble())
 	}
 	if s.line != nil {
 		st.Line, st.LineAddr = s.line.isUp(), s.line.addr()

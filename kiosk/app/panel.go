@@ -35,7 +35,7 @@ func (d door) Do(verb, arg string) (simpanel.State, error) {
 	switch req.Do {
 	case sim.Insert, sim.IDPut:
 		req.Card = arg
-	case sim.ReaderPlug, sim.ReaderUnplug:
+	case sim.ReaderPlug, sim.ReaderUnplug, sim.ReceiptSet:
 		req.Device = arg
 	}
 	r, err := d.c.Do(context.Background(), req)
@@ -47,7 +47,7 @@ func (d door) Do(verb, arg string) (simpanel.State, error) {
 		return simpanel.State{}, err
 	}
 	out := simpanel.State{Reader: s.State.Reader, Card: s.State.Card, IDReader: s.State.IDReader, IDCard: s.State.IDCard,
-		Scanner: s.State.Scanner, Paper: s.State.Paper, Line: s.State.Line, Vendor: s.State.Vendor, Lamps: s.State.Lamps}
+		Scanner: s.State.Scanner, Paper: s.State.Paper, Receipt: s.State.Receipt, Line: s.State.Line, Vendor: s.State.Vendor, Lamps: s.State.Lamps}
 	for _, c := range r.Cards {
 		out.Cards = append(out.Cards, simpanel.Card{Name: c.Name, Title: c.Title})
 	}

@@ -7,10 +7,12 @@
 // dot, and nothing is sent to one that cannot print; a document is sent at most
 // once; a job is followed until the printer itself says that it has done all of
 // it, and where that cannot be known the answer is device.PrintUnknown, never a
-// second print.
+// second print; what the printer still holds of a job that nobody waits for is
+// cleared there, and half a receipt is cut off before the next one, so that
+// nobody gets the paper of the person before.
 //
-// It follows Epson's ESC/POS as its makers publish it: ESC @, GS v 0, GS V, DLE
-// EOT n, GS r and GS ( H.
+// It follows Epson's ESC/POS as its makers publish it: ESC @, GS v 0, GS V, GS I,
+// DLE EOT n, DLE DC4 8, GS r and GS ( H.
 package escpos
 
 import (
@@ -21,6 +23,7 @@ import (
 	"image"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +70,9 @@ type Printer struct {
 
 	mu     sync.Mutex
 	serial uint32
+	model  string // as the printer says, "" when not known
+	asked  bool   // for the model, since the printer was last unreachable
+	torn   bool   // the last job may have left half a receipt on the paper
 }
 
 var _ device.Printer = (*Printer)(nil)
@@ -119,19 +125,74 @@ func (p *Printer) SelfTest(ctx context.Context) device.Health {
 		return p.hub.Health()
 	}
 	defer func() { p.one <- struct{}{} }()
-	l, err := p.connect(ctx)
-	if err == nil {
-		var s status
-		if s, err = l.status(ctx, p.o.Answer); err == nil {
-			p.take(s)
-			p.hub.Good()
-		}
-		err = errors.Join(err, l.close())
-	}
+	err := p.look(ctx)
 	if err != nil && ctx.Err() == nil {
-		p.hub.SetHealth(unreachable(err))
+		p.lost(err)
 	}
 	return p.hub.Health()
+}
+
+// look asks the printer how it is and takes that over.
+func (p *Printer) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience*p.o.Answer)
+	defer cancel()
+	l, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := l.status(ctx, p.o.Answer)
+	if err == nil {
+		p.introduce(ctx, l, s)
+		p.take(s)
+		p.hub.Good()
+	}
+	return errors.Join(err, l.close())
+}
+
+// patience is how many answers one look may take.
+const patience = 8
+
+// introduce asks a printer that was just found for its model. One that gives none
+// is not asked again until it has been away.
+func (p *Printer) introduce(ctx context.Context, l *link, s status) {
+	p.mu.Lock()
+	ask := !p.asked && s.health().State.Usable() // one that stands still answers later
+	p.mu.Unlock()
+	if !ask {
+		return
+	}
+	model := l.model(ctx, p.o.Answer)
+	if ctx.Err() != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked, p.model = true, model
+}
+
+// simulatedName begins the model name of device/sim's receipt printer.
+const simulatedName = "CUNBAN SIM"
+
+// say makes h the printer's health, with its name and its mark.
+func (p *Printer) say(h device.Health) {
+	p.mu.Lock()
+	model := p.model
+	p.mu.Unlock()
+	h.Demo = strings.HasPrefix(model, simulatedName)
+	if model != "" {
+		h.Name = model + " (" + p.o.Target + ")"
+	}
+	p.hub.SetHealth(h)
+}
+
+// lost makes a broken line the printer's health and returns it.
+func (p *Printer) lost(err error) device.Health {
+	h := unreachable(err)
+	p.say(h)
+	p.mu.Lock()
+	p.asked = false // another printer may be there next time
+	p.mu.Unlock()
+	return h
 }
 
 // Run implements device.Device: it asks again and again, more often while the
@@ -159,7 +220,7 @@ func (p *Printer) Run(ctx context.Context) error {
 }
 
 // take makes what the printer said its health.
-func (p *Printer) take(s status) { p.hub.SetHealth(s.health()) }
+func (p *Printer) take(s status) { p.say(s.health()) }
 
 func (p *Printer) connect(ctx context.Context) (*link, error) {
 	c, err := p.o.dial(ctx)
@@ -169,8 +230,22 @@ func (p *Printer) connect(ctx context.Context) (*link, error) {
 	return newLink(c), nil
 }
 
-// Purge implements device.Printer. A receipt printer keeps no queue.
-func (p *Printer) Purge(context.Context) error { return nil }
+// Purge makes the printer forget what it has received and not printed: a receipt
+// whose paper ran out must not come out before the next person. While a job is
+// under way, that job does it at its end.
+func (p *Printer) Purge(ctx context.Context) error {
+	select {
+	case <-p.one:
+	default:
+		return nil
+	}
+	defer func() { p.one <- struct{}{} }()
+	l, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.clear(ctx, p.o.Answer), l.close())
+}
 
 // Print draws a PDF, sends it and waits until the printer says that it has done
 // all of it. progress is called from the caller's goroutine; it may be nil.
@@ -200,17 +275,21 @@ func (p *Printer) Print(ctx context.Context, _ string, pdf []byte, progress func
 		return failed("要打印的小票有问题。", "请技术员来看看。", err), err
 	}
 	progress("正在连接小票打印机")
-	l, err := p.connect(ctx)
+	before, cancel := context.WithTimeout(ctx, patience*p.o.Answer)
+	defer cancel()
+	l, err := p.connect(before)
 	if err != nil {
-		h := unreachable(err)
-		p.hub.SetHealth(h)
+		h := p.lost(err)
 		return failed(h.Cause, h.Remedy, err), fmt.Errorf("%w: %w", device.ErrAbsent, err)
 	}
 	defer func() { _ = l.close() }() // what counts was read before
-	s, err := l.status(ctx, p.o.Answer)
+	err = p.tidy(before, l)
+	var s status
+	if err == nil {
+		s, err = l.status(before, p.o.Answer)
+	}
 	if err != nil {
-		h := unreachable(err)
-		p.hub.SetHealth(h)
+		h := p.lost(err)
 		return failed(h.Cause, h.Remedy, err), fmt.Errorf("%w: %w", device.ErrOffline, err)
 	}
 	p.take(s)
@@ -218,10 +297,26 @@ func (p *Printer) Print(ctx context.Context, _ string, pdf []byte, progress func
 		h := s.health()
 		return failed(h.Cause, h.Remedy, err), err
 	}
+	l.held = nil // whatever came before the first dot is about another document
 	r := p.send(ctx, l, pages, progress)
+	p.mu.Lock()
+	p.torn = r.End == device.PrintUnknown
+	p.mu.Unlock()
 	p.hub.Count("jobs_" + string(r.End))
 	p.o.Logger.Info("receipt", "end", string(r.End), "detail", r.Detail)
 	return r, nil
+}
+
+// tidy makes the printer forget the rest of a document that was not followed to
+// its end, so that it is not taken for the middle of a picture.
+func (p *Printer) tidy(ctx context.Context, l *link) error {
+	p.mu.Lock()
+	torn := p.torn
+	p.mu.Unlock()
+	if !torn {
+		return nil
+	}
+	return l.clear(ctx, p.o.Answer)
 }
 
 // fits tells whether pictures can be printed.
@@ -244,33 +339,61 @@ func fits(pages []image.Image, dots int) error {
 func (p *Printer) send(ctx context.Context, l *link, pages []image.Image, progress func(string)) device.PrintResult {
 	p.mu.Lock()
 	p.serial++
-	id := mark(p.serial)
+	id, torn := mark(p.serial), p.torn
 	p.mu.Unlock()
-	progress("正在打印")
-	p.hub.SetHealth(device.Health{State: device.StateBusy, Code: "RP-00", Cause: "小票打印机正在打印。", Remedy: "稍等一会儿。"})
+	said := ""
+	say := func(s string) {
+		if s != said {
+			said = s
+			progress(s)
+		}
+	}
+	say(printing)
+	p.say(device.Health{State: device.StateBusy, Code: "RP-00", Cause: "小票打印机正在打印。", Remedy: "稍等一会儿。"})
 	ctx, cancel := context.WithTimeout(ctx, p.o.Job)
 	defer cancel()
 	err := l.write(ctx, initialise)
+	if err == nil && torn {
+		err = l.write(ctx, cut) // half a receipt still hangs out
+	}
 	for _, m := range pages {
 		for strip := range strips(m) {
 			if err == nil {
-				err = l.write(ctx, strip)
+				err = p.push(ctx, l, strip, say)
 			}
 		}
 	}
 	if err == nil {
-		err = l.write(ctx, cutAndTell(id))
+		err = p.push(ctx, l, cutAndTell(id), say)
 	}
 	if err != nil {
-		h := unreachable(err)
-		p.hub.SetHealth(h)
-		return unknown(h.Cause, err.Error())
+		return p.abandon(ctx, l, p.lost(err), err)
 	}
-	return p.follow(ctx, l, id)
+	return p.follow(ctx, l, id, say)
 }
 
-// follow waits for the printer's word, and looks meanwhile what keeps it.
-func (p *Printer) follow(ctx context.Context, l *link, id [4]byte) device.PrintResult {
+const printing = "正在打印"
+
+// push writes one command. A printer that takes no more of it stands still, and a
+// person is told to look.
+func (p *Printer) push(ctx context.Context, l *link, cmd []byte, say func(string)) error {
+	done := make(chan error, 1)
+	go func() { done <- l.write(ctx, cmd) }() // ends with ctx
+	t := time.NewTimer(p.o.Answer)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+	}
+	h := device.Health{State: device.StateFault, Code: "RP-10", Cause: "小票打印机停在半路。", Remedy: "看看有没有纸，盖子盖好没有。弄好后会接着打。"}
+	p.say(h)
+	say(h.Cause + h.Remedy)
+	return <-done
+}
+
+// follow waits for the printer's word, and looks and says meanwhile what keeps it.
+func (p *Printer) follow(ctx context.Context, l *link, id [4]byte, say func(string)) device.PrintResult {
 	last := status{}
 	for {
 		done, err := l.told(ctx, id, p.o.Follow)
@@ -281,20 +404,38 @@ func (p *Printer) follow(ctx context.Context, l *link, id [4]byte) device.PrintR
 			}
 			p.take(last)
 			p.hub.Good()
-			return device.PrintResult{End: device.PrintDone}
-		case ctx.Err() != nil, err != nil:
-			h := last.health()
-			if err != nil && ctx.Err() == nil {
-				h = unreachable(err)
-			}
-			p.hub.SetHealth(h)
-			return unknown(h.Cause, fmt.Sprint("no word of the end: ", errors.Join(err, ctx.Err())))
+			return device.PrintResult{End: device.PrintDone, JobID: string(id[:])}
+		case ctx.Err() != nil:
+			p.take(last)
+			return p.abandon(ctx, l, last.health(), ctx.Err())
+		case err != nil:
+			return p.abandon(ctx, l, p.lost(err), err)
 		}
 		if s, err := l.status(ctx, p.o.Answer); err == nil {
 			last = s
 			p.take(s)
 		}
+		if h := last.health(); h.State.Usable() {
+			say(printing)
+		} else {
+			say(h.Cause + h.Remedy)
+		}
 	}
+}
+
+// abandon gives a document up that nobody waits for any more: the printer forgets
+// the rest, if it still hears.
+func (p *Printer) abandon(ctx context.Context, l *link, h device.Health, why error) device.PrintResult {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*p.o.Answer)
+	defer cancel()
+	err := l.clear(ctx, p.o.Answer)
+	if err != nil { // the line was closed on a command that did not get through
+		var again *link
+		if again, err = p.connect(ctx); err == nil {
+			err = errors.Join(again.clear(ctx, p.o.Answer), again.close())
+		}
+	}
+	return unknown(h.Cause, fmt.Sprintf("no word of the end: %v; clear: %v", why, err))
 }
 
 func failed(cause, remedy string, err error) device.PrintResult {

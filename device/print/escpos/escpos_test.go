@@ -2,6 +2,7 @@ package escpos
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -169,6 +170,8 @@ func (m *machine) print(r *bufio.Reader, c net.Conn) {
 			if !mute {
 				_, _ = c.Write(append(append([]byte{answerHead, answerKind}, p[5:]...), 0))
 			}
+		case h[0] == 0x1d && h[1] == 'I': // a model without a name
+			read(1)
 		case h[0] == 0x1d && h[1] == 'r':
 			read(1)
 			m.mu.Lock()
@@ -286,7 +289,7 @@ func TestRefuses(t *testing.T) {
 	}{
 		"no paper":   {status{0x12 | offLine, 0x12 | paperStop, 0x12, 0x12 | noPaper}, device.ErrOutOfPaper, "RP-02"},
 		"cover open": {status{0x12 | offLine, 0x12 | coverOpen, 0x12, 0x12}, device.ErrCoverOpen, "RP-03"},
-		"knife":      {status{0x12 | offLine, 0x12 | otherFault, 0x12 | cutterFault, 0x12}, device.ErrOffline, "RP-04"},
+		"knife":      {status{0x12 | offLine, 0x12 | otherFault, 0x12 | cutterFault, 0x12}, device.ErrJam, "RP-04"},
 		"dead":       {status{0x12 | offLine, 0x12 | otherFault, 0x12 | dead, 0x12}, device.ErrOffline, "RP-05"},
 		"hot":        {status{0x12 | offLine, 0x12 | otherFault, 0x12 | tooHot, 0x12}, device.ErrOffline, "RP-06"},
 		"off line":   {status{0x12 | offLine, 0x12, 0x12, 0x12}, device.ErrOffline, "RP-07"},
@@ -412,6 +415,64 @@ func TestMarkThatLooksLikeAStatus(t *testing.T) {
 		t.Errorf("the end was not heard: %v", err)
 	}
 	_ = l.close()
+}
+
+// TestAnswersFromBefore: a device file keeps what the printer said after the last
+// job; the next one is not done because of it.
+func TestAnswersFromBefore(t *testing.T) {
+	m := newMachine(t)
+	p := newPrinter(t, m)
+	p.o.Job = time.Second
+	m.noMark, m.noRoll = true, true
+	dial := p.o.dial
+	p.o.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+		c, err := dial(ctx)
+		return &stale{ReadWriteCloser: c, left: []byte{0}}, err
+	}
+	if r, err := p.Print(t.Context(), "", []byte("%PDF-"), nil); err != nil || r.End != device.PrintUnknown {
+		t.Errorf("a printer that tells no end: %+v, %v", r, err)
+	}
+}
+
+// stale is a line on which an old answer lies.
+type stale struct {
+	io.ReadWriteCloser
+	left []byte
+}
+
+func (s *stale) Read(b []byte) (int, error) {
+	if len(s.left) > 0 {
+		n := copy(b, s.left)
+		s.left = s.left[n:]
+		return n, nil
+	}
+	return s.ReadWriteCloser.Read(b)
+}
+
+// TestPicturesHoldNoCommands: dots that a printer would obey get one more beside
+// them, and all others stay as they are.
+func TestPicturesHoldNoCommands(t *testing.T) {
+	g := image.NewGray(image.Rect(0, 0, 64, 2))
+	for i := range g.Pix {
+		g.Pix[i] = 255
+	}
+	dark := func(y int, bytes ...byte) {
+		for i, b := range bytes {
+			for bit := range 8 {
+				if b&(0x80>>bit) != 0 {
+					g.SetGray(8*i+bit, y, color.Gray{})
+				}
+			}
+		}
+	}
+	dark(0, 0x10, 0x04, 0x01, 0x10, 0x14, 0x08, 0x10, 0x10)
+	dark(1, 0x05, 0x02, 0x10, 0x06, 0x04, 0x10, 0xff, 0x10) // the first follows the row above
+	want := []byte{0x18, 0x04, 0x01, 0x18, 0x14, 0x08, 0x10, 0x18, 0x05, 0x02, 0x10, 0x06, 0x04, 0x10, 0xff, 0x10}
+	for s := range strips(g) {
+		if got := s[8:]; !bytes.Equal(got, want) {
+			t.Errorf("% x\nwant % x", got, want)
+		}
+	}
 }
 
 func TestTargets(t *testing.T) {

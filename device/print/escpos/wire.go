@@ -1,6 +1,7 @@
 package escpos
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -23,6 +24,10 @@ import (
 var (
 	initialise = []byte{0x1b, '@'}
 	cut        = []byte{0x1d, 'V', 66, 0} // feed to the knife, cut
+	askModel   = []byte{0x1d, 'I', 67}
+	// clearAll is DLE DC4 8: forget what was received. It is obeyed at once, also
+	// by a printer that stands still.
+	clearAll = []byte{0x10, 0x14, 8, 1, 3, 20, 1, 6, 2, 8}
 )
 
 // stripRows is how many rows of dots go in one picture: what the smallest
@@ -48,9 +53,20 @@ func strips(m image.Image) iter.Seq[[]byte] {
 					}
 				}
 			}
+			harmless(bits)
 			if !yield(append(cmd, bits...)) {
 				return
 			}
+		}
+	}
+}
+
+// harmless breaks what a printer would take for a real-time command in the middle
+// of a picture (DLE with EOT, ENQ or DC4), by one dot more.
+func harmless(bits []byte) {
+	for i := 1; i < len(bits); i++ {
+		if bits[i-1] == 0x10 && (bits[i] == 0x04 || bits[i] == 0x05 || bits[i] == 0x14) {
+			bits[i-1] |= 0x08
 		}
 	}
 }
@@ -132,6 +148,8 @@ func (s status) refuses() error {
 		why = device.ErrOutOfPaper
 	case "RP-03":
 		why = device.ErrCoverOpen
+	case "RP-04":
+		why = device.ErrJam
 	}
 	return fmt.Errorf("escpos: %w: %s", why, h.Detail)
 }
@@ -240,30 +258,101 @@ func (l *link) next(ctx context.Context) (byte, error) {
 }
 
 // status asks for all four bytes. What comes of a document's end meanwhile is
-// held for told. Error: device.ErrOffline when the printer does not answer.
+// held for told. wait is for the answers: a printer that stands still may take
+// the question only when it goes on, until ctx ends. Error: device.ErrOffline when
+// the printer does not answer.
 func (l *link) status(ctx context.Context, wait time.Duration) (s status, err error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
 	for i, to := range []*byte{&s.printer, &s.offline, &s.fault, &s.paper} {
 		if err := l.write(ctx, []byte{0x10, 0x04, byte(i + 1)}); err != nil {
 			return s, err
 		}
-		for {
-			b, err := l.next(ctx)
+		if *to, err = l.statusByte(ctx, wait); err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
-				return s, fmt.Errorf("escpos: %w: no answer to DLE EOT %d", device.ErrOffline, i+1)
+				err = fmt.Errorf("escpos: %w: no answer to DLE EOT %d", device.ErrOffline, i+1)
 			}
-			if err != nil {
-				return s, err
-			}
-			if isStatus(b) && !l.within() {
-				*to = b
-				break
-			}
-			l.hold(b)
+			return s, err
 		}
 	}
 	return s, nil
+}
+
+// statusByte waits for one answer to DLE EOT.
+func (l *link) statusByte(ctx context.Context, wait time.Duration) (byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for {
+		b, err := l.next(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if isStatus(b) && !l.within() {
+			return b, nil
+		}
+		l.hold(b)
+	}
+}
+
+// clear makes the printer forget what it has received, and waits for its word.
+// Printers that do not know the command give none, which is no error; nor is it
+// known then that they forgot.
+func (l *link) clear(ctx context.Context, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if err := l.write(ctx, clearAll); err != nil {
+		return err
+	}
+	l.held = nil
+	for n := 0; n < len(clearedAnswer); {
+		b, err := l.next(ctx)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			return nil
+		case err != nil:
+			return err
+		case b == clearedAnswer[n]:
+			n++
+		case b == clearedAnswer[0]:
+			n = 1
+		default:
+			n = 0
+		}
+	}
+	return nil
+}
+
+// clearedAnswer is the answer to DLE DC4 8.
+var clearedAnswer = []byte{0x37, 0x25, 0}
+
+// modelHead begins the answer to GS I 67, a zero ends it.
+const (
+	modelHead = 0x5f
+	modelMax  = 80
+)
+
+// model asks for the printer's model, "" when it gives none.
+func (l *link) model(ctx context.Context, wait time.Duration) string {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if l.write(ctx, askModel) != nil {
+		return ""
+	}
+	var name []byte
+	for begun := false; len(name) < modelMax; {
+		b, err := l.next(ctx)
+		switch {
+		case err != nil:
+			return ""
+		case !begun:
+			begun = b == modelHead
+		case b == 0:
+			return string(bytes.TrimSpace(name))
+		case b >= 0x20 && b < 0x7f:
+			name = append(name, b)
+		default:
+			return "" // not a name
+		}
+	}
+	return ""
 }
 
 // The answer to GS ( H: two bytes, the mark, a zero.

@@ -7,6 +7,7 @@
 package simpanel
 
 import (
+	"slices"
 	"strings"
 
 	"fyne.io/fyne/v2"
@@ -22,6 +23,7 @@ type State struct {
 	Card, IDCard, Paper             string
 	Vendor                          bool   // the board of lights is plugged in
 	Lamps                           string // lit on it, comma between
+	Receipt                         string // the receipt printer, "" when there is none
 	Cards                           []Card // only in the answer to "cards"
 }
 
@@ -129,16 +131,34 @@ func (p *panel) build() {
 			toggle("id-reader", "身份证读卡器", p.state.IDReader, "reader-unplug", "reader-plug", "id")),
 		small(paper),
 		widget.Even(3, l.MM(3), button("paper-out", "没纸", "printer-paper-out", ""), button("jam", "卡纸", "printer-jam", ""), button("paper-in", "恢复", "printer-paper-in", "")),
+		p.receipt(button),
 		toggle("scanner", "扫描仪", p.state.Scanner, "scanner-unplug", "scanner-plug", ""),
 		small(lamps),
 		toggle("vendor", "灯板", p.state.Vendor, "vendor-unplug", "vendor-plug", ""),
 		small(line),
 		widget.Even(2, l.MM(3), button("line-down", "断网", "line-down", ""), button("line-up", "联网", "line-up", "")),
 	}
+	rows = slices.DeleteFunc(rows, func(o fyne.CanvasObject) bool { return o == nil })
 	if p.err != nil {
 		rows = append(rows, widget.NewBanner(l, widget.Bad, "模拟器没有回应", nil))
 	}
 	body := widget.Pad(l.MM(8), l.MM(6), widget.Column(l.MM(3), rows...))
-	p.root.Objects = []fyne.CanvasObject{body}
+	p.root.Objects = []fyne.CanvasObject{container.NewVScroll(body)} // all parts are more than a small window holds
 	p.root.Refresh()
+}
+
+// receiptWords are the receipt printer's conditions.
+var receiptWords = map[string]string{"ready": "小票打印机正常", "low": "小票纸快用完", "out": "小票打印机没纸", "cover": "小票打印机开盖",
+	"jam": "小票打印机切刀卡住", "offline": "小票打印机停机"}
+
+// receipt is the part for the receipt printer, nil when there is none.
+func (p *panel) receipt(button func(name, label, verb, arg string) fyne.CanvasObject) fyne.CanvasObject {
+	if p.state.Receipt == "" {
+		return nil
+	}
+	l := p.look
+	set := func(label, to string) fyne.CanvasObject { return button("receipt-"+to, label, "receipt-set", to) }
+	return widget.Column(l.MM(2), widget.NewText(l, receiptWords[p.state.Receipt]).Sized(l.Body()*0.9),
+		widget.Even(3, l.MM(3), set("没纸", "out"), set("纸少", "low"), set("开盖", "cover")),
+		widget.Even(3, l.MM(3), set("卡刀", "jam"), set("停机", "offline"), set("恢复", "ready")))
 }
