@@ -29,7 +29,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"kioskctl": main})
+	testscript.Main(m, map[string]func(){"kioskctl": main, "careless": careless})
 }
 
 func TestScripts(t *testing.T) {
