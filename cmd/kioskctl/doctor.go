@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 
 	"cunban/device"
 	"cunban/device/pcsc"
 	"cunban/device/print"
+	"cunban/device/print/escpos"
 	"cunban/device/scan"
 	"cunban/device/scan/camera"
 	"cunban/device/vendor"
@@ -96,8 +98,19 @@ func (c *command) opened(ctx context.Context, k device.Kind) (device.Health, boo
 			return device.Health{Kind: k, State: device.StateFault, Cause: "打印机的地址写得不对。", Remedy: "改正配置里的 devices.printer。", Detail: err.Error()}, true
 		}
 		return settled(ctx, p)
+	case device.KindReceiptPrint:
+		p, err := escpos.New(escpos.Options{Target: d.ReceiptPrinter, Raster: nothingToPrint})
+		if err != nil {
+			return device.Health{Kind: k, State: device.StateFault, Cause: "小票打印机的地址写得不对。", Remedy: "改正配置里的 devices.receipt_printer。", Detail: err.Error()}, true
+		}
+		return settled(ctx, p)
 	}
 	return device.Health{}, false
+}
+
+// nothingToPrint stands in a driver that is only asked how its printer is.
+func nothingToPrint(context.Context, []byte, int) ([]image.Image, error) {
+	return nil, errors.New("nothing is printed here")
 }
 
 // worst is the first of a kind that does not work, or else the first.

@@ -82,8 +82,9 @@ type App struct {
 
 	devices []device.Device
 	sources []source
-	printer device.Printer
-	spooled atomic.Bool // a job of this session did not come out for certain
+	printer device.Printer // A4; nil when there is none
+	roll    device.Printer // receipts on 80 mm; nil when there is none
+	spooled atomic.Bool    // a job of this session did not come out for certain
 	speaker device.Speaker
 
 	ctx  context.Context // of everything that runs
@@ -339,8 +340,13 @@ func (a *App) sessionEvent(e session.Event) {
 func (a *App) purge(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, purgeLimit)
 	defer cancel()
-	if err := a.printer.Purge(ctx); err != nil {
-		a.log.Warn("print spool not purged", "err", err)
+	for _, p := range []device.Printer{a.printer, a.roll} {
+		if p == nil {
+			continue
+		}
+		if err := p.Purge(ctx); err != nil {
+			a.log.Warn("print spool not purged", "printer", string(p.Kind()), "err", err)
+		}
 	}
 }
 

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"image"
-	"strings"
 	"time"
 
 	"cunban/device"
@@ -32,8 +30,12 @@ func (a *App) Receipt(ctx context.Context, caseID string, c resident.Claim, got 
 	} else {
 		a.log.Warn("receipt without proof", "case", caseID, "err", err)
 	}
-	return paper.Receipt(paper.ReceiptData{Case: inBeijing(k), Claim: c, Received: got, Office: a.Office(), QR: qr,
-		PrintedAt: a.Now().In(ui.Beijing), Demo: a.Point().Demo})
+	d := paper.ReceiptData{Case: inBeijing(k), Claim: c, Received: got, Office: a.Office(), QR: qr,
+		PrintedAt: a.Now().In(ui.Beijing), Demo: a.Point().Demo}
+	if a.onRoll() {
+		return paper.Slip(d)
+	}
+	return paper.Receipt(d)
 }
 
 // Notice implements ui.Backend.
@@ -88,57 +90,6 @@ func account(a *App) string {
 		return t.Number
 	}
 	return ""
-}
-
-// Preview implements ui.Backend.
-func (a *App) Preview(ctx context.Context, pdf []byte, page, dpi int) (image.Image, error) {
-	p, err := a.renderer.Render(ctx, pdf, page, dpi)
-	if err != nil {
-		return nil, err
-	}
-	return p.Image()
-}
-
-// Printer implements ui.Backend.
-func (a *App) Printer() device.Health {
-	if a.printer == nil {
-		return device.Health{Kind: device.KindPagePrinter, State: device.StateAbsent, Cause: "这台机器没有接打印机",
-			Remedy: "办件不受影响，要纸质回执请帮办员打印"}
-	}
-	return a.printer.Health()
-}
-
-// Print implements ui.Backend.
-func (a *App) Print(ctx context.Context, title string, pdf []byte, progress func(string)) (device.PrintResult, error) {
-	release := a.sess.Hold()
-	defer release()
-	if a.printer == nil {
-		h := a.Printer()
-		return device.PrintResult{End: device.PrintFailed, Cause: h.Cause, Remedy: h.Remedy}, nil
-	}
-	a.Note(ctx, oplog.PrintBegin, oplog.Begin, "", map[string]string{"paper": title})
-	a.spooled.Store(true)
-	dark := a.lamps.hold(device.LampPrinter)
-	r, err := a.printer.Print(ctx, title, pdf, progress)
-	dark()
-	if err == nil && r.End == device.PrintDone {
-		a.spooled.Store(false)
-	}
-	out, fields := oplog.End, map[string]string{"paper": title}
-	if err != nil || r.End != device.PrintDone {
-		out = oplog.Failed
-		fields["reason"] = string(r.End)
-	}
-	a.Note(context.WithoutCancel(ctx), oplog.PrintEnd, out, "", fields)
-	if err != nil {
-		h := a.printer.Health()
-		// What Print says is about this paper; the printer's condition may have
-		// changed since.
-		return r, plain(first(h.Code, "PR-90"), first(r.Cause, first(h.Cause, "打印机没有回应")),
-			also(first(r.Remedy, first(h.Remedy, "请检查打印机的电源和纸")), "事情不受影响，回执随时可以补打"), err)
-	}
-	r.Remedy = strings.TrimSuffix(r.Remedy, "。") // the page goes on from here
-	return r, nil
 }
 
 // inBeijing gives a case's times in the zone of the paper.

@@ -8,12 +8,14 @@ import (
 
 	"cunban/device/pcsc"
 	"cunban/device/print"
+	"cunban/device/print/escpos"
 	"cunban/device/scan"
 	"cunban/device/scan/camera"
 	"cunban/device/sdt"
 	"cunban/device/social"
 	"cunban/device/speech"
 	"cunban/kiosk/app/config"
+	"cunban/kiosk/paper"
 	"cunban/kiosk/vault"
 	"cunban/kiosk/vault/keys"
 )
@@ -107,6 +109,15 @@ func (a *App) makeDevices() {
 			a.log.Error("printer", "err", err) // config has checked the address
 		} else {
 			a.printer = p
+			a.devices = append(a.devices, p)
+		}
+	}
+	if d.ReceiptPrinter != "off" && d.ReceiptPrinter != "" {
+		p, err := escpos.New(escpos.Options{Target: d.ReceiptPrinter, Raster: a.renderer.Raster, Dots: paper.SlipDots, Now: a.o.Now, Logger: a.log})
+		if err != nil {
+			a.log.Error("receipt printer", "err", err) // config has checked the address
+		} else {
+			a.roll = p
 			a.devices = append(a.devices, p)
 		}
 	}

@@ -60,7 +60,11 @@ type Devices struct {
 	DocCamera  string `yaml:"doc_camera"`
 	PageFolder string `yaml:"page_folder"` // "" = none
 	Printer    string `yaml:"printer"`     // off, or an ipp:// or http:// address
-	Speech     string `yaml:"speech"`      // auto, off, or a folder for sound files
+	// ReceiptPrinter is off, the device file of an 80 mm receipt printer, best one
+	// that stays the same (/dev/usb/lp0 may change), or tcp://host:port. Receipts go
+	// there, all other papers to Printer.
+	ReceiptPrinter string `yaml:"receipt_printer"`
+	Speech         string `yaml:"speech"` // auto, off, or a folder for sound files
 	// Vendor are makers' drivers, each a program of its own.
 	Vendor []Vendor `yaml:"vendor"`
 }
@@ -111,7 +115,7 @@ type Office struct {
 // Default is what holds where the file says nothing.
 func Default() Config {
 	return Config{
-		Devices:   Devices{CardReader: "auto", IDReader: "off", Scanner: "auto", DocCamera: "off", Printer: "off", Speech: "auto"},
+		Devices:   Devices{CardReader: "auto", IDReader: "off", Scanner: "auto", DocCamera: "off", Printer: "off", ReceiptPrinter: "off", Speech: "auto"},
 		Keys:      []Key{{Kind: "file"}},
 		Office:    Office{County: "芮城县人力资源和社会保障局", Hours: "工作日 8:00—12:00，14:30—18:00", ConsultPhone: "12333"},
 		MinFreeMB: 200,
@@ -261,6 +265,9 @@ func (c Config) check(name string, f *ast.File) error {
 			bad("$.devices.printer", fmt.Sprintf("printer %q is not an address", p), "off, ipp://host[:port]/path, http://host[:port]/path")
 		}
 	}
+	if p := c.Devices.ReceiptPrinter; p != "off" && !receiptTarget(p) {
+		bad("$.devices.receipt_printer", fmt.Sprintf("receipt_printer %q is not a printer", p), "off, a device file such as /dev/usb/lp0, tcp://host:port")
+	}
 	if d := c.Devices.DocCamera; d != "auto" && d != "off" && !filepath.IsAbs(d) {
 		bad("$.devices.doc_camera", fmt.Sprintf("doc_camera %q is not a camera", d), "auto, off, or a device file such as /dev/video0")
 	}
@@ -283,6 +290,15 @@ func (c Config) check(name string, f *ast.File) error {
 		bad("$.keep.hour", fmt.Sprintf("keep.hour is %d", c.Keep.Hour), "0 to 23")
 	}
 	return errors.Join(faults...)
+}
+
+// receiptTarget tells whether a text names a receipt printer.
+func receiptTarget(s string) bool {
+	if filepath.IsAbs(s) {
+		return true
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "tcp" && u.Hostname() != "" && u.Port() != "" && u.Path == "" && u.User == nil
 }
 
 // lineOf finds the line of a path, 1 when it is not in the file.

@@ -24,6 +24,8 @@ func TestFaultsNameFileLineAndWhatIsAllowed(t *testing.T) {
 		"vendor twice":          {"data: d\ndevices:\n  vendor:\n    - {name: a, command: /a}\n    - {name: a, command: /b}\n", `k.yaml:5: two vendor drivers are called "a"`},
 		"vendor key":            {"data: d\ndevices:\n  vendor:\n    - name: a\n      cmd: /a\n", `k.yaml:5: unknown key "cmd" in devices.vendor (allowed: name, command, args)`},
 		"printer":               {"data: d\ndevices:\n  printer: hp\n", `k.yaml:3: printer "hp" is not an address`},
+		"receipt printer":       {"data: d\ndevices:\n  receipt_printer: lp0\n", `k.yaml:3: receipt_printer "lp0" is not a printer (allowed: off, a device file`},
+		"receipt printer port":  {"data: d\ndevices:\n  receipt_printer: tcp://10.0.0.9\n", `k.yaml:3: receipt_printer "tcp://10.0.0.9" is not a printer`},
 		"document camera":       {"data: d\ndevices:\n  doc_camera: video0\n", `k.yaml:3: doc_camera "video0" is not a camera (allowed: auto, off, or a device file`},
 		"negative":              {"data: d\nwaits:\n  idle: -1\n", "k.yaml:3: waits.idle is negative"},
 		"law":                   {"data: d\nkeep:\n  log_days: 30\n", "k.yaml:3: keep.log_days is 30 (allowed: 0 (never pruned), or 183 or more)"},
@@ -49,6 +51,18 @@ func TestDefaultsAndPaths(t *testing.T) {
 	}
 	if c.Data != "/etc/cunban/d" || c.Keys[0].Path != "/etc/cunban/d/disk.key" || c.Devices.CardReader != "auto" {
 		t.Fatalf("%+v", c)
+	}
+}
+
+func TestReceiptPrinter(t *testing.T) {
+	for _, p := range []string{"off", "/dev/usb/lp0", "tcp://192.0.2.7:9100"} {
+		c, err := Parse([]byte("data: d\ndevices:\n  receipt_printer: "+p+"\n"), "k.yaml")
+		if err != nil || c.Devices.ReceiptPrinter != p {
+			t.Errorf("%s: %+v, %v", p, c.Devices, err)
+		}
+	}
+	if c, err := Parse([]byte("data: d\n"), "k.yaml"); err != nil || c.Devices.ReceiptPrinter != "off" {
+		t.Errorf("%+v, %v", c.Devices, err)
 	}
 }
 

@@ -178,6 +178,10 @@ func printer(ctx context.Context, m *Machine, c config.Config) Finding {
 	return probed(ctx, m, c.Devices.Printer == off || c.Devices.Printer == "", device.KindPagePrinter, "打印机")
 }
 
+func receiptPrinter(ctx context.Context, m *Machine, c config.Config) Finding {
+	return probed(ctx, m, c.Devices.ReceiptPrinter == off || c.Devices.ReceiptPrinter == "", device.KindReceiptPrint, "小票打印机")
+}
+
 // probed is the finding of a device's own self-test.
 func probed(ctx context.Context, m *Machine, isOff bool, k device.Kind, what string) Finding {
 	if isOff {

@@ -83,6 +83,7 @@ var checks = []check{
 	{"scanner", "扫描仪", scanner},
 	{"camera", "高拍仪", docCamera},
 	{"printer", "打印机", printer},
+	{"receipt-printer", "小票打印机", receiptPrinter},
 	{"vendor", "厂家设备", vendors},
 	{"print-files", "打印留底", printFiles},
 	{"sound", "声音", sound},

@@ -30,7 +30,7 @@ const vendorProgram = "/opt/lamp/driver"
 
 func newLab(t *testing.T) *lab {
 	l := &lab{t: t, no: map[string]bool{}, probe: map[device.Kind]device.Health{}}
-	for _, k := range []device.Kind{device.KindCardReader, device.KindScanner, device.KindDocCamera, device.KindPagePrinter, device.KindVendor} {
+	for _, k := range []device.Kind{device.KindCardReader, device.KindScanner, device.KindDocCamera, device.KindPagePrinter, device.KindReceiptPrint, device.KindVendor} {
 		l.probe[k] = device.Health{Kind: k, Name: "Test", State: device.StateReady}
 	}
 	l.m = Machine{
@@ -60,6 +60,7 @@ func newLab(t *testing.T) *lab {
 	l.c.Devices.IDReader, l.c.Devices.Printer, l.c.Devices.Speech = "/dev/serial/by-id/usb-sdt", "ipp://127.0.0.1/ipp/print", "auto"
 	l.c.Devices.DocCamera = "auto"
 	l.c.Keys = []config.Key{{Kind: "tpm2"}}
+	l.c.Devices.ReceiptPrinter = "/dev/usb/lp0"
 	l.c.Devices.Vendor = []config.Vendor{{Name: "灯板", Command: vendorProgram}}
 	for p, text := range map[string]string{
 		readerSocket: "",
@@ -158,6 +159,7 @@ func TestSpoilt(t *testing.T) {
 		"camera in trouble":     {"camera", Bad, func(l *lab) { l.trouble(device.KindDocCamera) }},
 		"camera not probed":     {"camera", Warn, func(l *lab) { delete(l.probe, device.KindDocCamera) }},
 		"printer in trouble":    {"printer", Bad, func(l *lab) { l.trouble(device.KindPagePrinter) }},
+		"receipts in trouble":   {"receipt-printer", Bad, func(l *lab) { l.trouble(device.KindReceiptPrint) }},
 		"no vendor driver":      {"vendor", Bad, func(l *lab) { l.remove(vendorProgram) }},
 		"driver no program":     {"vendor", Bad, func(l *lab) { l.mode(vendorProgram, 0o644) }},
 		"driver of everybody":   {"vendor", Bad, func(l *lab) { l.mode(vendorProgram, 0o777) }},
@@ -249,8 +251,9 @@ func onlyTCP(dial func(context.Context, string, string) (net.Conn, error)) func(
 func TestSkipped(t *testing.T) {
 	l := newLab(t)
 	l.c.Devices.CardReader, l.c.Devices.IDReader, l.c.Devices.Scanner, l.c.Devices.Printer, l.c.Devices.Speech = off, off, off, off, off
+	l.c.Devices.ReceiptPrinter = off
 	l.m.Root = t.TempDir() // an empty machine
-	for _, n := range []string{"reader-service", "readers", "polkit", "id-reader", "scanner", "printer", "print-files", "sound"} {
+	for _, n := range []string{"reader-service", "readers", "polkit", "id-reader", "scanner", "printer", "receipt-printer", "print-files", "sound"} {
 		if f := l.finding(n); f.Grade != Skipped {
 			t.Errorf("%s: %+v", n, f)
 		}
