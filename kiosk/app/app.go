@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"cunban/device"
+	"cunban/device/vendor"
 	"cunban/kiosk/app/config"
 	"cunban/kiosk/cases"
 	"cunban/kiosk/catalog"
@@ -79,6 +80,7 @@ type App struct {
 	renderer  *paper.Renderer
 	left      chan struct{} // a visit ended, see forgets
 	lamps     *lampDesk
+	vendors   []*vendor.Driver
 
 	devices []device.Device
 	sources []source

@@ -167,6 +167,7 @@ func (a *App) Have() form.Devices {
 			h.Scan = true
 		}
 	}
+	h.PINPad = a.pinPad() != nil
 	return h
 }
 

@@ -14,6 +14,7 @@ func (a *App) makeVendors() {
 	for _, v := range a.cfg.Devices.Vendor {
 		d := vendor.New(vendor.Options{Name: v.Name, Program: v.Command, Args: v.Args, Logger: a.log})
 		a.devices = append(a.devices, d)
+		a.vendors = append(a.vendors, d)
 		a.lamps.boards = append(a.lamps.boards, d)
 	}
 }

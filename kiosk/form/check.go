@@ -157,7 +157,7 @@ func (f *Form) judge(fd *catalog.Field) []Problem {
 	if p := f.missing(fd, v); p != nil {
 		return []Problem{*p}
 	}
-	if v.IsZero() {
+	if v.IsZero() || atPad(fd, v) {
 		return nil
 	}
 	if p := f.malformed(fd, v); p != nil {

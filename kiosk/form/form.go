@@ -36,7 +36,7 @@ type Value struct {
 	List     []string            // codes
 	Rows     []map[string]string // by column name
 	Source   catalog.Source      // who answered: card, backend, device (a default or a capture), user
-	Pages    int                 // captured pages
+	Pages    int                 // captured pages; of a PIN: 1 = typed at the PIN pad, which alone knows it
 	Strokes  int                 // strokes of a signature
 	Deferred bool                // 以后补交: the paper comes later
 }

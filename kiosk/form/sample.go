@@ -133,7 +133,7 @@ func (f *Form) candidates(fd *catalog.Field) []Value {
 	case catalog.Consent:
 		return texts("1")
 	case catalog.PIN:
-		return texts("739415", "580263")
+		return []Value{{Pages: 1}} // at the pad
 	case catalog.Table:
 		row := map[string]string{}
 		for i := range fd.Rules.Columns {

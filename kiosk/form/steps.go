@@ -151,7 +151,7 @@ func (f *Form) Steps() []Step {
 		out = append(out, known)
 	}
 	for _, fd := range f.fields {
-		if !f.Visible(fd) || !f.hasStep(fd) || f.settled(fd) {
+		if !f.Visible(fd) || !f.hasStep(fd) || f.settled(fd) || f.besideAnotherPIN(fd) {
 			continue
 		}
 		if s := f.step(fd); s.Kind == StepMaterial {
@@ -222,6 +222,9 @@ func (f *Form) step(fd *catalog.Field) Step {
 				s.Material = m
 			}
 		}
+	}
+	if fd.Type == catalog.PIN && s.Blocked == "" {
+		s.Title, s.Sub = pinTitle, pinHint
 	}
 	if f.mend[fd.Name] {
 		s.Mend = mendText

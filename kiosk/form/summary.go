@@ -75,6 +75,10 @@ func (f *Form) TextOf(field string) string {
 		return "已拍，只用来核对本人"
 	case catalog.Signature:
 		return "已签名"
+	case catalog.PIN:
+		if atPad(fd, v) {
+			return pinTyped
+		}
 	case catalog.MultiSelect:
 		labels := make([]string, len(v.List))
 		for i, c := range v.List {
@@ -95,7 +99,7 @@ func (f *Form) TextOf(field string) string {
 		return strings.Join(rows, "；")
 	case catalog.Text, catalog.IDNo, catalog.Phone, catalog.Date, catalog.Month, catalog.Year, catalog.Number,
 		catalog.Money, catalog.Select, catalog.Bool, catalog.Region6, catalog.Region12, catalog.BankCard,
-		catalog.Consent, catalog.PIN, catalog.BackendSelect, catalog.VoiceText:
+		catalog.Consent, catalog.BackendSelect, catalog.VoiceText:
 	}
 	return f.text(fd, v.Text)
 }

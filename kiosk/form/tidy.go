@@ -30,6 +30,9 @@ func tidy(fd *catalog.Field, v Value) Value {
 	case catalog.Signature:
 		return Value{Strokes: v.Strokes, Source: catalog.FromDevice}
 	case catalog.PIN:
+		if v.Pages > 0 {
+			return Value{Pages: 1, Source: catalog.FromDevice}
+		}
 		return Value{Text: tidyText(fd, v.Text), Source: catalog.FromDevice}
 	case catalog.MultiSelect:
 		if len(v.List) == 0 && v.Text != "" {

@@ -32,6 +32,7 @@ type Backend interface {
 	CaseDesk
 	Papers
 	Capture
+	PINPad
 	Voice
 	StaffDesk
 	TechDesk
@@ -235,6 +236,14 @@ type Capture interface {
 	// session rests (the idle question, the cover) nothing is seen; it does not
 	// keep the session alive. Errors: *Trouble, ctx's.
 	Live(ctx context.Context, k device.Kind, fn func(Glimpse)) error
+}
+
+// PINPad changes the PIN of the social-security card at the pad that the
+// terminal has (Have). PINs never enter this program.
+type PINPad interface {
+	// ChangePIN lets the person at the screen change the PIN; progress is told in
+	// plain words what the pad waits for. Errors: *Trouble, ctx's.
+	ChangePIN(ctx context.Context, progress func(string)) error
 }
 
 // Voice speaks. Say replaces what is being said; both return at once.

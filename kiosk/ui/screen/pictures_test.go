@@ -42,6 +42,7 @@ var tours = []struct {
 	{"odd", (*stage).tourOddQuestions, false},
 	{"material", (*stage).tourMaterial, false},
 	{"camera", (*stage).tourCamera, true},
+	{"pin", (*stage).tourPIN, false},
 	{"progress", (*stage).tourProgress, true},
 	{"query", (*stage).tourQuery, false},
 	{"overlay", (*stage).tourOverlays, true},

@@ -57,8 +57,10 @@ type Backend struct {
 	RecordErr error
 	TakeV     *ui.Shot // what a capture gives, nil for a clear page
 	TakeErr   error
-	RoomErr   error
-	ListErr   error
+	// PIN, if set, is the PIN pad.
+	PIN     func(ctx context.Context, progress func(string)) error
+	RoomErr error
+	ListErr error
 	// Gate, if set, holds Room until it is closed.
 	Gate chan struct{}
 	// OnSession hears of the ends of sessions, as the shell does.
@@ -123,7 +125,9 @@ func (b *Backend) Divisions() form.Divisions     { return b.Div }
 func (b *Backend) Line() ksync.LineState         { return b.LineV }
 func (b *Backend) Version() string               { return "test" }
 func (b *Backend) Devices() []device.Health      { return b.DevicesV }
-func (b *Backend) Have() form.Devices            { return form.Devices{Scan: len(b.SourcesV) > 0} }
+func (b *Backend) Have() form.Devices {
+	return form.Devices{Scan: len(b.SourcesV) > 0, PINPad: b.PIN != nil}
+}
 func (b *Backend) Office() paper.Office {
 	return paper.Office{County: "芮城县人力资源和社会保障局", Point: "古魏镇东关社区就业社保服务点", Terminal: "RC-0001",
 		Person: "李秀英", PersonPhone: "12333", ConsultPhone: "12333", ComplaintPhone: "12333", Hours: "工作日 8:00—12:00"}
@@ -363,6 +367,13 @@ func (b *Backend) Live(ctx context.Context, _ device.Kind, fn func(ui.Glimpse)) 
 		}
 	}
 }
+
+// ChangePIN implements ui.PINPad.
+func (b *Backend) ChangePIN(ctx context.Context, progress func(string)) error {
+	return b.PIN(ctx, progress)
+}
+
+// Take implements ui.Capture.
 func (b *Backend) Take(context.Context, device.Kind) (ui.Shot, error) {
 	if b.TakeErr != nil {
 		return ui.Shot{}, b.TakeErr

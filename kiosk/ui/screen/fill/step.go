@@ -39,6 +39,7 @@ type step struct {
 	second  bool              // the live picture is for its other side
 	unlive  func()            // ends the live picture, nil = there is none
 	col     int
+	pin     pinChange
 }
 
 // steps are the pages of the draft: all, or those that the county wants mended.
@@ -159,6 +160,9 @@ func (p *step) View(c *ui.Ctx) ui.View {
 		if slices.ContainsFunc(sources, usable) {
 			v.Asks = []device.Lamp{device.LampScanner}
 		}
+	}
+	if len(s.Fields) > 0 && s.Fields[0].Type == catalog.PIN && s.Blocked == "" {
+		v.Asks = []device.Lamp{device.LampCard}
 	}
 	if p.column(s) != nil {
 		v.Next, v.Back = nil, func() { p.columnBack(c) }
@@ -296,7 +300,7 @@ func (p *step) fieldBody(c *ui.Ctx, s form.Step, f *catalog.Field) (fyne.CanvasO
 	case catalog.Face:
 		return widget.StateCard(l, widget.State{Tone: widget.Info, Title: "不用刷脸，一样能办", Text: s.Blocked}), nil
 	case catalog.PIN:
-		return widget.StateCard(l, widget.State{Tone: widget.Info, Title: "这里改不了密码", Text: s.Blocked}), nil
+		return p.pinBody(c, s, v), nil
 	case catalog.DocScan, catalog.Photo:
 		return p.materialBody(c, s)
 	case catalog.Signature:
