@@ -81,6 +81,7 @@ type App struct {
 	left      chan struct{} // a visit ended, see forgets
 	lamps     *lampDesk
 	vendors   []*vendor.Driver
+	past      *past
 
 	devices []device.Device
 	sources []source
@@ -178,6 +179,9 @@ func (a *App) open(ctx context.Context) error {
 		Ask: config.Seconds(w.Ask), Cover: config.Seconds(w.Cover)}, first, a.o.Now, a.sessionEvent)
 	a.left = make(chan struct{}, 1)
 	a.renderer = paper.NewRenderer(paper.RendererOptions{Command: a.o.Renderer})
+	if err := a.loadPast(ctx); err != nil {
+		return fail(storeTrouble(err))
+	}
 	a.makeDevices()
 	a.loadGoodCatalogue(ctx)
 	a.loadDownlinkedCatalogue(ctx)
@@ -249,6 +253,7 @@ func (a *App) start() {
 	a.wg.Go(func() { a.cards.run(a.ctx) })
 	a.wg.Go(func() { a.lamps.run(a.ctx) })
 	a.wg.Go(a.minutes)
+	a.wg.Go(a.keepsPast)
 	a.wg.Go(func() { forgets(a.ctx, a.left, a.forget) })
 	a.wg.Go(a.nights)
 	a.startEngine()
@@ -288,6 +293,7 @@ func (a *App) deviceEvent(d device.Device) func(device.Event) {
 			}
 		}
 		last = h.State
+		a.past.see(h)
 		a.factsChanged()
 		a.tell().DeviceChanged(h)
 	}
@@ -376,7 +382,7 @@ func (a *App) Stop(ctx context.Context) error {
 	// What is late may not keep the log from being signed.
 	last, done := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer done()
-	return errors.Join(late, a.entries.close(last), a.keepSession(last), a.renderer.Close(), a.vault.Close(last))
+	return errors.Join(late, a.entries.close(last), a.keepSession(last), a.keepPast(last), a.renderer.Close(), a.vault.Close(last))
 }
 
 // closeLimit is how long the vault may take to write the last records, sign the

@@ -27,6 +27,8 @@ type cardDesk struct {
 	told func(ui.CardView)
 	sess *session.Manager
 	note func(e oplog.Event, o oplog.Outcome, dev string, fields map[string]string)
+	// counted hears whether a read went well; nil where nobody counts.
+	counted func(k device.Kind, ok bool)
 
 	mu     sync.Mutex
 	view   ui.CardView
@@ -259,6 +261,9 @@ func (d *cardDesk) read(ctx context.Context, kind device.Kind) (resident.Claim, 
 // finish publishes the outcome of a read if its card is still the present one.
 func (d *cardDesk) finish(kind device.Kind, seq uint64, claim resident.Claim, err error, took time.Duration) {
 	fresh := false
+	if d.counted != nil {
+		d.counted(kind, err == nil)
+	}
 	d.set(func(v *ui.CardView) {
 		if v.Seq != seq || v.Phase != ui.CardReading {
 			return // another card, or taken out meanwhile

@@ -143,8 +143,14 @@ func (a *App) Session() session.Snapshot { return a.sess.Current() }
 // Devices lists the last known condition of every configured device.
 func (a *App) Devices() []device.Health {
 	out := make([]device.Health, 0, len(a.devices))
+	seen := map[device.Kind]bool{}
 	for _, d := range a.devices {
-		out = append(out, d.Health())
+		h := d.Health()
+		if !seen[h.Kind] { // what was before is known of a kind only
+			h = a.past.whole(h)
+		}
+		seen[h.Kind] = true
+		out = append(out, h)
 	}
 	return out
 }

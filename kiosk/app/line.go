@@ -212,7 +212,7 @@ func (a *App) health(ctx context.Context) wire.Health {
 	h := wire.Health{At: a.Now().UTC(), StartedAt: a.started.UTC(), Version: a.o.Version, Catalogue: a.Catalogue().Version,
 		Demo: a.Point().Demo, BootID: bootID()}
 	for _, d := range a.Devices() {
-		h.Devices = append(h.Devices, wire.Device{Kind: string(d.Kind), Name: d.Name, State: string(d.State), Code: d.Code,
+		h.Devices = append(h.Devices, wire.Device{LastGood: utc(d.LastGood), Kind: string(d.Kind), Name: d.Name, State: string(d.State), Code: d.Code,
 			Cause: d.Cause, Remedy: d.Remedy, Detail: d.Detail, Demo: d.Demo, Since: d.Since.UTC(), Counters: d.Counters})
 	}
 	if s, err := a.vault.Stats(ctx); err == nil {
@@ -229,6 +229,15 @@ func (a *App) health(ctx context.Context) wire.Health {
 		h.Faults = append(h.Faults, wire.Fault{Code: "HC-01", Text: "有群众按了“呼叫帮办”", Level: 4, Since: at.UTC()})
 	}
 	return h
+}
+
+// utc is nil for no time.
+func utc(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 // bootID names this boot of the machine, "" where the system does not tell.

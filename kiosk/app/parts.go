@@ -68,7 +68,7 @@ func vaultTrouble(err error) error {
 // makeDevices makes the drivers that the configuration names.
 func (a *App) makeDevices() {
 	d := a.cfg.Devices
-	a.cards = &cardDesk{now: a.o.Now, sess: a.sess, note: a.note, told: a.cardChanged}
+	a.cards = &cardDesk{now: a.o.Now, sess: a.sess, note: a.note, told: a.cardChanged, counted: a.cardCounted}
 	if d.CardReader != "off" {
 		reader := d.CardReader
 		if reader == "auto" {

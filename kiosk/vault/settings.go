@@ -27,6 +27,7 @@ const (
 	prefixRating    = "rating/"
 	prefixVersions  = "downlink-version/"
 	prefixNight     = "nightly/" // kiosk/app's own notes
+	prefixDevice    = "device/"  // kiosk/app: what devices did
 	prefixDownlink  = "downlink/"
 	keyCursor       = "downlink/cursor"
 	sourceOfSetting = "vault"
@@ -127,7 +128,8 @@ func (v *Vault) Delete(ctx context.Context, key string) error {
 func (c *change) logSetting(key string) error {
 	var e oplog.Entry
 	switch {
-	case key == keyCursor, strings.HasPrefix(key, prefixSync), strings.HasPrefix(key, prefixVersions), strings.HasPrefix(key, prefixNight):
+	case key == keyCursor, strings.HasPrefix(key, prefixSync), strings.HasPrefix(key, prefixVersions), strings.HasPrefix(key, prefixNight),
+		strings.HasPrefix(key, prefixDevice):
 		return nil // the program's own notes
 	case strings.HasPrefix(key, prefixLock), strings.HasPrefix(key, prefixRating):
 		// The key holds what somebody typed as a number, or a case: sign-ins

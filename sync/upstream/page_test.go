@@ -128,11 +128,16 @@ func TestStaffPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := c.terminal(certs[0], key)
+	good := time.Date(2026, 11, 20, 1, 2, 3, 0, time.UTC)
 	health := wire.Health{Terminal: x.id, At: time.Now(), Version: "9.9", Queue: wire.Queue{Total: 5, Attention: 2},
-		Devices: []wire.Device{{Kind: "printer", State: "fault", Cause: "没纸了", Remedy: "请加纸"}}}
+		Devices: []wire.Device{{Kind: "printer", State: "fault", Cause: "没纸了", Remedy: "请加纸"},
+			{Kind: "scanner", State: "ready", LastGood: &good, Counters: map[string]int64{"pages": 41, "jams": 3, "select_failed": 9}}}}
 	x.call("POST", wire.PathHealth(x.id), health, &wire.HealthReply{})
 	status, html = b.get("/terminals")
-	b.want("terminals", status, html, 200, x.id, "没纸了", "需处理 2", "9.9")
+	b.want("terminals", status, html, 200, x.id, "没纸了", "需处理 2", "9.9", "扫描仪：正常，上次成功", "拍、扫 41 页，卡纸 3 次")
+	if strings.Contains(html, "select_failed") {
+		t.Error("a technical counter is on the page")
+	}
 
 	// A case: seen, returned with a reason per field, mended, finished.
 	scan := []byte("\xff\xd8\xff not really a picture")

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"cunban/kiosk/seal"
@@ -73,7 +75,60 @@ type Device struct {
 	Detail   string           `json:"detail,omitempty"`
 	Demo     bool             `json:"demo"`
 	Since    time.Time        `json:"since"`
-	Counters map[string]int64 `json:"counters,omitempty"`
+	LastGood *time.Time       `json:"last_good,omitempty"` // last success, nil if never
+	Counters map[string]int64 `json:"counters,omitempty"`  // since the terminal was set up; see CounterWords
+}
+
+// Title is what people call a device.
+func (d Device) Title() string {
+	if t, ok := deviceTitles[d.Kind]; ok {
+		return t
+	}
+	return d.Kind
+}
+
+var deviceTitles = map[string]string{
+	"card_reader": "社保卡读卡器", "id_reader": "身份证读卡器", "doc_camera": "高拍仪", "scanner": "扫描仪", "page_folder": "帮办员电脑的文件夹",
+	"page_printer": "打印机", "receipt_print": "小票打印机", "speech": "语音", "lights": "指示灯", "vendor": "厂家设备",
+}
+
+// Condition is a device's state in words.
+func (d Device) Condition() string {
+	switch d.State {
+	case "ready":
+		return "正常"
+	case "low":
+		return "快用完了"
+	case "busy":
+		return "正在用"
+	case "absent":
+		return "没有接上"
+	case "fault":
+		return "有故障"
+	}
+	return "还没检查"
+}
+
+// Counted are its counters in words.
+func (d Device) Counted() string { return CounterWords(d.Counters) }
+
+// counterWords are the counters that people are told of, in this order.
+var counterWords = []struct{ key, before, after string }{
+	{"reads", "读卡", "次"}, {"unread", "没读成", "次"}, {"torn", "卡拔早了", "次"}, {"pages", "拍、扫", "页"}, {"failures", "没成", "次"},
+	{"jobs_done", "打好", "次"}, {"jobs_failed", "没打成", "次"}, {"jobs_unknown", "没弄清打没打好", "次"},
+	{"jams", "卡纸", "次"}, {"paper_out", "缺纸", "次"}, {"faults", "故障", "次"}, {"gone", "断开", "次"},
+}
+
+// CounterWords says in words what a device did: 读卡 120 次，没读成 3 次. What is
+// zero, and what only technicians understand, is left out.
+func CounterWords(c map[string]int64) string {
+	var parts []string
+	for _, w := range counterWords {
+		if n := c[w.key]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d %s", w.before, n, w.after))
+		}
+	}
+	return strings.Join(parts, "，")
 }
 
 // Queue is in = done + waiting + attention.

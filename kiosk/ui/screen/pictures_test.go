@@ -48,6 +48,7 @@ var tours = []struct {
 	{"overlay", (*stage).tourOverlays, true},
 	{"desk", (*stage).tourDesk, true},
 	{"tech", (*stage).tourTech, false},
+	{"devices", (*stage).tourDevices, false},
 }
 
 // TestPictures visits every page and checks on each that help is within reach,

@@ -20,8 +20,10 @@ import (
 	"cunban/kiosk/staff"
 	"cunban/kiosk/ui"
 	"cunban/kiosk/ui/screen/desk"
+	"cunban/kiosk/ui/theme"
 	"cunban/kiosk/ui/widget"
 	"cunban/sync"
+	"cunban/sync/wire"
 )
 
 // SignIn signs a technician in.
@@ -144,17 +146,6 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 	var rows []fyne.CanvasObject
 	for _, h := range c.B.Devices() {
 		name, state, tone := DeviceWords(h)
-		text := strings.TrimSuffix(h.Cause, "。")
-		if h.Remedy != "" {
-			text += "。" + h.Remedy
-		}
-		text = strings.TrimSuffix(text, "。")
-		if text == "" {
-			text = "一切正常"
-		}
-		if !h.LastGood.IsZero() {
-			text += "。上次成功 " + h.LastGood.In(ui.Beijing).Format("1月2日 15:04:05")
-		}
 		if h.Demo {
 			name += "（模拟）"
 		}
@@ -176,10 +167,7 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 				c.Redraw()
 			}, nil)
 		})
-		rows = append(rows, widget.CardPad(l, l.MM(4), widget.MiddleRow(l.Gap(),
-			widget.Fill(widget.Column(0, widget.Row(l.Gap(), widget.NewText(l, name).Bold().Sized(l.Body()*1.1), widget.Fill(widget.NewText(l, detail).Soft())),
-				widget.NewText(l, text))),
-			widget.Tag(l, tone, state), test)))
+		rows = append(rows, widget.CardPad(l, l.MM(4), widget.MiddleRow(l.Gap(), widget.Fill(deviceCard(l, h, name, detail)), widget.Tag(l, tone, state), test)))
 	}
 	return ui.View{ID: "tech-devices", Title: "设备", Back: home2(c), OnDevice: func(device.Health) { c.Redraw() },
 		Body: widget.Column(l.Gap(), widget.NewHeading(l, "设备", "插拔后自己会恢复，不用重启。", nil), widget.Fill(widget.NewList(l, "devices", l.MM(3), rows...))),
@@ -192,6 +180,45 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 				return ui.PrintPaper(ctx, c, "测试页", pdf)
 			}, func(w string) { c.Tell("测试页", w) }, nil)
 		}}}}
+}
+
+// deviceCard says of a device what is the matter, what to do, and what it did.
+func deviceCard(l *theme.Look, h device.Health, name, detail string) fyne.CanvasObject {
+	lines := []fyne.CanvasObject{
+		widget.Row(l.Gap(), widget.NewText(l, name).Bold().Sized(l.Body()*1.1), widget.Fill(widget.NewText(l, detail).Soft())),
+		widget.NewText(l, conditionWords(h)),
+	}
+	var did []string
+	if !h.LastGood.IsZero() {
+		did = append(did, "上次成功 "+h.LastGood.In(ui.Beijing).Format("1月2日 15:04"))
+	}
+	if h.State != device.StateReady && !h.Since.IsZero() {
+		did = append(did, "从 "+h.Since.In(ui.Beijing).Format("1月2日 15:04")+" 起")
+	}
+	if n := wire.CounterWords(h.Counters); n != "" {
+		did = append(did, "一共"+n)
+	}
+	if len(did) > 0 {
+		lines = append(lines, widget.NewText(l, strings.Join(did, "。")).Soft())
+	}
+	return widget.Column(0, lines...)
+}
+
+// conditionWords are cause and remedy, each a sentence of its own.
+func conditionWords(h device.Health) string {
+	var out string
+	for _, s := range []string{h.Cause, h.Remedy} {
+		if s = strings.TrimSuffix(s, "。"); s != "" {
+			out += s + "。"
+		}
+	}
+	if out == "" {
+		if h.State == device.StateReady {
+			return "一切正常。"
+		}
+		return "还不知道怎么样，点“自检”看看。"
+	}
+	return out
 }
 
 // facts is a page of labels and values that is fetched once and again on
