@@ -51,6 +51,7 @@ var proofs = []proof{
 	{"vault", "leak", proveLeak},
 	{"devices", "fuzz", proveFuzz},
 	{"devices", "reader", proveReader},
+	{"devices", "vendor", proveVendor},
 	{"devices", "imaging", proveImaging},
 	{"visit", "visit", proveVisit},
 }
