@@ -248,6 +248,45 @@ func TestDeviceContract(t *testing.T) {
 	contract.TestDevice(t, "cunban/device/print", func(t *testing.T) device.Device { return open(t, simulated(t).uri) })
 }
 
+// TestSpoolerRestarts: a spooler that comes back with its jobs, as CUPS does, is
+// followed on; the document comes out once.
+func TestSpoolerRestarts(t *testing.T) {
+	dir, addr := t.TempDir(), address(t)
+	p := sim.NewPrinter(sim.PrinterOptions{Dir: dir, PageTime: 300 * time.Millisecond})
+	serve := func() (stop func()) {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = p.Serve(ctx, ln) }()
+		var once sync.Once
+		stop = func() { once.Do(func() { cancel(); <-ended }) }
+		t.Cleanup(stop)
+		return stop
+	}
+	stop := serve()
+	d, err := print.New(print.Options{URI: "ipp://" + addr + sim.PrinterPath, Follow: 20 * time.Millisecond, Lost: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := begin(t.Context(), d, onePDF("kept"))
+	until(t, "the job is there", func() bool { return s.heard("正在打印")() || s.heard("排队")() })
+	p.PaperOut()
+	stop()
+	until(t, "silence is said", s.heard("等打印机回答"))
+	serve()
+	p.PaperIn()
+	<-s.ended
+	if s.err != nil || s.result.End != device.PrintDone {
+		t.Errorf("%+v, %v", s.result, s.err)
+	}
+	if n := len(files(t, dir)); n != 1 {
+		t.Errorf("%d documents came out", n)
+	}
+}
+
 func printing(t *testing.T, make func(*testing.T) *bench) {
 	// held gives a job that the printer has and cannot print for want of paper.
 	held := func(t *testing.T) (*bench, *print.Printer, *started, context.CancelFunc) {

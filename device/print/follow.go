@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,25 +82,57 @@ func (p *Printer) job(ctx context.Context, id int) (job, error) {
 	return readJob(reply.Job), nil
 }
 
-// ended says how a job ended; ended is false while it has not.
+// ended says how a job physically ended; ended is false while sheets may still
+// move. What job-state leaves open, job-state-reasons tell (RFC 8011 §5.3.8).
 func (p *Printer) ended(j job) (r device.PrintResult, ended bool) {
 	r.JobID, r.Detail = strconv.Itoa(j.id), fmt.Sprint(j.reasons, " ", j.message)
 	switch j.state {
+	case jobPending, jobHeld, jobProcessing, jobStopped:
+		return r, false
+	case jobCanceled, jobAborted, jobCompleted:
+		if j.because("processing-to-stop-point") {
+			return r, false // the sheet that is inside still comes out
+		}
+	}
+	switch j.state {
 	case jobCompleted:
-		r.End = device.PrintDone
-		return r, true
+		return completed(r, j), true
 	case jobCanceled:
 		r.End, r.Cause = device.PrintFailed, "这份在打印机上被取消了。"
 		r.Remedy = "需要的话，再点一次“打印”。"
 		return half(r, j), true
 	case jobAborted:
-		r.End, r.Cause = device.PrintFailed, "打印机没能打出这一份。"
-		r.Remedy = callTechnician
+		r.End, r.Cause, r.Remedy = device.PrintFailed, "打印机没能打出这一份。", callTechnician
+		switch {
+		case j.because("document-format-error", "unsupported-document-format", "document-unprintable-error", "conversion-error"):
+			r.Cause, r.Remedy = "这台打印机不认这份 PDF 文件。", "请技术员经 CUPS 连接，或换一台支持 PDF 的打印机。"
+		case j.because("document-access-error", "submission-interrupted", "job-data-insufficient"):
+			r.Cause, r.Remedy = "这份文件没有完整传到打印机。", "看看打印机的数据线，再点一次“打印”。"
+		case j.because("resources-are-not-supported", "account-closed", "account-authorization-failed", "account-limit-reached"):
+			r.Cause, r.Remedy = "打印机不让打这一份。", "请技术员检查打印设置。"
+		}
 		return half(r, j), true
 	case jobPending, jobHeld, jobProcessing, jobStopped:
-		return r, false
 	}
 	return r, false // a printer's own number: not ended until it says so
+}
+
+// completed says what a job that its printer is done with means on paper: a
+// spooler that has only handed it on, and a printer that made mistakes, do not
+// know.
+func completed(r device.PrintResult, j job) device.PrintResult {
+	switch {
+	case j.because("queued-in-device"), j.because("job-completed-with-errors"):
+		u := unknown(j.id, r.Detail)
+		return half(u, j)
+	}
+	r.End = device.PrintDone
+	return r
+}
+
+// because tells whether one of the reasons is among the job's.
+func (j job) because(reasons ...string) bool {
+	return slices.ContainsFunc(j.reasons, func(r string) bool { return slices.Contains(reasons, r) })
 }
 
 // half adds what is known when some sheets came out before the end.
