@@ -15,6 +15,7 @@ import (
 	"cunban/kiosk/session"
 	"cunban/kiosk/staff"
 	"cunban/kiosk/ui"
+	"cunban/kiosk/vault"
 	"cunban/sync"
 	"cunban/sync/wire"
 )
@@ -176,7 +177,8 @@ func (a *App) SelfTestAll(ctx context.Context) []device.Health {
 	return out
 }
 
-// VerifyLog implements ui.Backend.
+// VerifyLog implements ui.Backend: the log, and when it is whole the cases
+// against it.
 func (a *App) VerifyLog(ctx context.Context, progress func(done, total int64)) (ui.LogCheck, error) {
 	r, err := a.vault.LogVerify(ctx, progress)
 	c := ui.LogCheck{Records: r.Records, Took: r.Took}
@@ -188,8 +190,23 @@ func (a *App) VerifyLog(ctx context.Context, progress func(done, total int64)) (
 	case err != nil:
 		return c, plain("LG-01", "日志没有核对完", "请再试一次；还不行就联系县里技术员", err)
 	}
-	c.OK, c.Words = true, fmt.Sprintf("日志完整，%d 条记录都对得上", r.Records)
-	return c, nil
+	audit, err := a.vault.Audit(ctx)
+	if err != nil {
+		return c, plain("LG-02", "日志完整，办件没有核对完", "请再试一次；还不行就联系县里技术员", err)
+	}
+	return compared(c, audit), nil
+}
+
+// compared ends the check of a log that is whole with what came of comparing the
+// cases with it.
+func compared(c ui.LogCheck, audit vault.AuditReport) ui.LogCheck {
+	c.Took += audit.Took
+	if !audit.Agrees() {
+		c.Words, c.Detail = audit.Text(), audit.Detail()
+		return c
+	}
+	c.OK, c.Words = true, fmt.Sprintf("日志完整，%d 条记录都对得上，%d 件办件和日志一致", c.Records, audit.Cases)
+	return c
 }
 
 // KeySuffix follows the name of an exported log in that of its key.

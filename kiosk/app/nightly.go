@@ -163,7 +163,7 @@ func (a *App) nightWork(ctx context.Context) error {
 	}
 	check, e := a.VerifyLog(ctx, nil)
 	if e == nil && !check.OK {
-		a.log.Error("the operation log is not whole", "words", check.Words, "detail", check.Detail)
+		a.log.Error("the operation log is not whole, or cases are not what it says", "words", check.Words, "detail", check.Detail)
 		a.reportDamage()
 	}
 	return errors.Join(err, e)

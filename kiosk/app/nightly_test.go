@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func TestNight(t *testing.T) {
 	if n := scansIn(t, h.o.Config.Data); n != 0 {
 		t.Errorf("%d scans left", n)
 	}
-	for _, e := range []oplog.Event{oplog.CaseShred, oplog.VaultCheck, oplog.LogVerify} {
+	for _, e := range []oplog.Event{oplog.CaseShred, oplog.VaultCheck, oplog.LogVerify, oplog.CaseAudit} {
 		rs, err := h.vault.LogQuery(ctx, vault.LogFilter{Event: e})
 		if err != nil || len(rs) != 1 || rs[0].Outcome != oplog.OK {
 			t.Errorf("%s: records %v, %v", e, rs, err)
@@ -107,6 +108,18 @@ func TestNight(t *testing.T) {
 	}
 	if got, err := h.Timeline(ctx, c.ID); err != nil || len(got) == 0 {
 		t.Errorf("timeline %v, %v", got, err)
+	}
+}
+
+// TestCompared: a case that is not what the log says of it is not OK, and named.
+func TestCompared(t *testing.T) {
+	whole := ui.LogCheck{Records: 9}
+	if c := compared(whole, vault.AuditReport{Cases: 3}); !c.OK || !strings.Contains(c.Words, "9 条") || !strings.Contains(c.Words, "3 件") {
+		t.Errorf("%+v", c)
+	}
+	c := compared(whole, vault.AuditReport{Cases: 3, Bad: 1, Found: []vault.Disagreement{{CaseID: "case-7"}}})
+	if c.OK || !strings.Contains(c.Words, "办件 case-7 和操作日志对不上") || !strings.Contains(c.Words, "报告县里") || !strings.Contains(c.Detail, "case-7") {
+		t.Errorf("%+v", c)
 	}
 }
 

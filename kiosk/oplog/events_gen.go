@@ -64,6 +64,7 @@ const (
 	VaultDamaged              Event = "vault.damaged"                // 数据文件损坏，已另存
 	VaultSalvage              Event = "vault.salvage"                // 读取另存的损坏文件
 	VaultCheck                Event = "vault.check"                  // 检查数据文件
+	CaseAudit                 Event = "case.audit"                   // 核对办件和操作日志
 	VaultRekey                Event = "vault.rekey"                  // 更换数据密钥
 	RotateBegin               Event = "rotate.begin"                 // 开始更换磁盘密钥来源
 	RotateEnd                 Event = "rotate.end"                   // 更换磁盘密钥来源结束
@@ -136,6 +137,7 @@ var Events = []Event{
 	VaultDamaged,
 	VaultSalvage,
 	VaultCheck,
+	CaseAudit,
 	VaultRekey,
 	RotateBegin,
 	RotateEnd,
@@ -204,6 +206,7 @@ var catalogue = map[Event]Spec{
 	VaultDamaged:              {Kind: Single, End: "", Roles: []string{"system"}, Fields: []string{"file", "aside"}, Text: "数据文件损坏，已另存"},
 	VaultSalvage:              {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"aside", "origin", "size", "count", "lost", "pages"}, Text: "读取另存的损坏文件"},
 	VaultCheck:                {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"items", "bad"}, Text: "检查数据文件"},
+	CaseAudit:                 {Kind: Single, End: "", Roles: []string{"system", "technician"}, Fields: []string{"items", "bad"}, Text: "核对办件和操作日志"},
 	VaultRekey:                {Kind: Single, End: "", Roles: []string{"technician", "system"}, Fields: []string{"key_source"}, Text: "更换数据密钥"},
 	RotateBegin:               {Kind: Begins, End: "rotate.end", Roles: []string{"technician", "system"}, Fields: []string{"from", "to"}, Text: "开始更换磁盘密钥来源"},
 	RotateEnd:                 {Kind: Ends, End: "", Roles: []string{"technician", "system"}, Fields: []string{"from", "to"}, Text: "更换磁盘密钥来源结束"},

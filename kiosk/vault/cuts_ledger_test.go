@@ -185,6 +185,9 @@ func broke(b *bench, promised map[string]promise) (broken []string) {
 	if _, err := b.v.LogVerify(ctx, nil); err != nil {
 		bad("log: %v", err)
 	}
+	if audit, err := b.v.audit(ctx, ""); err != nil || !audit.Agrees() {
+		bad("the cases are not what the log says: %s, %v", audit.Detail(), err)
+	}
 	return broken
 }
 

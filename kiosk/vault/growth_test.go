@@ -103,6 +103,13 @@ func checkGrown(t *testing.T, o Options, n int) {
 	}
 	checkQueries(t, v)
 	at := time.Now()
+	audit, err := v.Audit(ctx)
+	must(t, err)
+	if !audit.Agrees() || audit.Cases != n {
+		t.Fatalf("audit of %d cases: %+v", n, audit)
+	}
+	t.Logf("%d cases compared with the log in %.2f s", audit.Cases, time.Since(at).Seconds())
+	at = time.Now()
 	rep, err := v.LogVerify(ctx, nil)
 	must(t, err)
 	if rep.Checkpoints < n/growPerNote || rep.Countersigned == 0 {
@@ -316,8 +323,12 @@ func (g *grower) answer(c *change, cs cases.Case, i int) error {
 			return nil
 		}
 		cs.State = cases.Attention
-		return errors.Join(c.exec("UPDATE outbox SET state=?, open=?, attempts=9, reason=? WHERE num=?", string(cases.QueueAttention), openAside,
-			"县里的系统不收", i+1), c.putCase(cs), c.event(cs.ID, c.now, cs.State, textAttention))
+		if err := errors.Join(c.exec("UPDATE outbox SET state=?, open=?, attempts=9, reason=? WHERE num=?", string(cases.QueueAttention), openAside,
+			"县里的系统不收", i+1), c.putCase(cs), c.event(cs.ID, c.now, cs.State, textAttention)); err != nil {
+			return err
+		}
+		_, err := c.record(entry(oplog.QueueAttention, cs, system, map[string]string{"attempts": "9"}), nil)
+		return err
 	}
 	if err := c.settle(int64(i+1), cases.QueueDone); err != nil {
 		return err

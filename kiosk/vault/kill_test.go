@@ -104,6 +104,9 @@ func TestKill(t *testing.T) {
 		if _, err := v.LogVerify(context.Background(), nil); err != nil || len(v.Incidents()) > 0 {
 			t.Errorf("kill %d: %v, incidents %v", kill, err, v.Incidents())
 		}
+		if audit, err := v.audit(context.Background(), ""); err != nil || !audit.Agrees() {
+			t.Errorf("kill %d: %s, %v", kill, audit.Detail(), err)
+		}
 		must(t, v.Close(context.Background()))
 		if t.Failed() {
 			return

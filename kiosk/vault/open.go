@@ -340,8 +340,10 @@ func (v *Vault) setAside(cause error) error {
 func (v *Vault) tell(i Incident) {
 	i.At = v.o.Now()
 	v.toldMu.Lock()
-	if i.Kind == IncidentFound || i.Kind == IncidentLog { // night after night the same one
+	switch i.Kind {
+	case IncidentFound, IncidentLog, IncidentCases: // night after night the same one
 		v.told = slices.DeleteFunc(v.told, func(old Incident) bool { return old.Kind == i.Kind })
+	case IncidentDamaged, IncidentMissing, IncidentLost:
 	}
 	v.told = append(v.told, i)
 	v.toldMu.Unlock()

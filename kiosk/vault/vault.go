@@ -136,6 +136,7 @@ const (
 	IncidentLost    IncidentKind = "scans"   // scans that a case needs are not there
 	IncidentFound   IncidentKind = "check"   // the night's check found damage
 	IncidentLog     IncidentKind = "log"     // the log does not verify
+	IncidentCases   IncidentKind = "cases"   // cases are not what the log says of them
 )
 
 // Incident is something that staff and the county must hear of.
@@ -147,8 +148,8 @@ type Incident struct {
 	Aside  []string // names of what was set aside, in the vault's folder
 }
 
-// Incidents tells what was found wrong when the vault was opened, and by Check
-// and LogVerify since.
+// Incidents tells what was found wrong when the vault was opened, and by Check,
+// LogVerify and Audit since.
 func (v *Vault) Incidents() []Incident {
 	v.toldMu.Lock()
 	defer v.toldMu.Unlock()

@@ -193,12 +193,15 @@ func (b *bench) caseOf(id string) cases.Case {
 	return c
 }
 
-// verify demands that the log is whole.
+// verify demands that the log is whole and the cases are what it says of them.
 func (b *bench) verify() LogReport {
 	b.t.Helper()
 	rep, err := b.v.LogVerify(context.Background(), nil)
 	if err != nil {
 		b.t.Fatalf("the log does not verify: %v", err)
+	}
+	if audit, err := b.v.audit(context.Background(), ""); err != nil || !audit.Agrees() {
+		b.t.Fatalf("the cases are not what the log says: %s, %v", audit.Detail(), err)
 	}
 	return rep
 }
