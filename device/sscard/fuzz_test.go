@@ -46,6 +46,13 @@ func FuzzRead(f *testing.F) {
 	name := append([]byte{10, 0x09, 6}, 0xD5, 0xC5, 0xB9, 0xF0, 0xC0, 0xBC, 0x90, 0x00)
 	f.Add(bytes.Join([][]byte{ok, {2, 0x6A, 0x82}, ok, number, name}, nil))
 	f.Add(bytes.Join([][]byte{ok, ok, ok, number, name}, nil))
+	for _, name := range []string{"identifier", "number", "shortfile", "straddle", "blank", "foreign"} {
+		var said []byte
+		for _, l := range load(f, name).lines {
+			said = append(append(said, byte(len(l[1]))), l[1]...)
+		}
+		f.Add(said)
+	}
 	f.Add([]byte{2, 0x6A, 0x82})
 	f.Add([]byte{1, 0x90, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {

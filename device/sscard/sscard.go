@@ -153,9 +153,13 @@ func (r *Reader) remember(atr string, f Form) {
 
 // decode fills the card from its records.
 func decode(recs map[byte][]byte, card *device.SocialSecurityCard) error {
+	dropOverlong(recs)
 	number, ok := text(recs[IDNumber])
 	if !ok {
 		return fmt.Errorf("social-security number has bytes that are no text: %w", device.ErrDamagedCard)
+	}
+	if len(number) > numberSize {
+		return fmt.Errorf("social-security number of %d characters: %w", len(number), device.ErrDamagedCard)
 	}
 	card.Number = number
 	card.CardIdentifier = identifier(recs[IDCardIdentifier])
@@ -165,10 +169,10 @@ func decode(recs map[byte][]byte, card *device.SocialSecurityCard) error {
 	card.IssueDate = date(recs[IDIssueDate])
 	card.ExpiryDate = date(recs[IDExpiryDate])
 	card.CardNumber, _ = text(recs[IDCardNumber])
-	// The padding of both parts goes before they are joined; 00, 20 and FF are
-	// no part of any multi-byte character, so a character that straddles the two
-	// stays whole.
-	card.NameBytes = append(bytes.Clone(strip(recs[IDName])), strip(recs[IDNameMore])...)
+	card.NameBytes = joinName(recs[IDName], recs[IDNameMore])
+	if len(card.NameBytes) > nameSize+nameMoreSize {
+		return fmt.Errorf("name of %d bytes: %w", len(card.NameBytes), device.ErrDamagedCard)
+	}
 	card.Name, card.NameExact = DecodeGB18030(card.NameBytes)
 	if s, _ := text(recs[IDSex]); s == "1" || s == "2" {
 		card.Sex = s
@@ -181,6 +185,39 @@ func decode(recs map[byte][]byte, card *device.SocialSecurityCard) error {
 	}
 	card.BirthDate = date(recs[IDBirthDate])
 	return nil
+}
+
+// dropOverlong forgets records that are not needed and hold more than the
+// standard has room for: what they would say is not what the standard means.
+// Number and name, which are needed, are refused instead.
+func dropOverlong(recs map[byte][]byte) {
+	for _, list := range [][]Record{CardRecords, HolderRecords} {
+		for _, r := range list {
+			if r.ID != IDNumber && r.ID != IDName && r.ID != IDNameMore && len(strip(recs[r.ID])) > r.Len {
+				delete(recs, r.ID)
+			}
+		}
+	}
+}
+
+// Sizes by the standard, bytes. More than them is no card of the standard, and
+// would be somebody's attempt to see what happens.
+const (
+	numberSize   = 18
+	nameSize     = 30
+	nameMoreSize = 20
+)
+
+// joinName puts the two parts of a name together. The padding of both goes
+// first; 00, 20 and FF are no part of any multi-byte character, so one that
+// straddles the two stays whole. A space that is the last byte of a full first
+// part, with more behind it, parts two words of a name and is kept.
+func joinName(first, more []byte) []byte {
+	head, tail := strip(first), strip(more)
+	if len(tail) > 0 && len(first) == nameSize && len(head) == nameSize-1 && first[nameSize-1] == ' ' {
+		head = first
+	}
+	return append(bytes.Clone(head), tail...)
 }
 
 // strip takes the padding off the end: 00, 20 and FF.

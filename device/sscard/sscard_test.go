@@ -19,7 +19,7 @@ import (
 // script is a Transport that answers from a transcript: what the terminal sends
 // must be what was sent when it was recorded, in the same order.
 type script struct {
-	t     *testing.T
+	t     testing.TB
 	atr   []byte
 	lines [][2][]byte
 	at    int
@@ -40,7 +40,7 @@ func (s *script) Transmit(_ context.Context, apdu []byte) ([]byte, error) {
 }
 
 // load reads a transcript: "atr <hex>", then "> command" and "< answer" lines.
-func load(t *testing.T, name string) *script {
+func load(t testing.TB, name string) *script {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", name+".apdu"))
 	if err != nil {
@@ -229,6 +229,13 @@ func TestWhatIsWrongWithTheCard(t *testing.T) {
 		}, device.ErrDamagedCard},
 		{"length beyond the answer", func(f *fake) { f.recs[sscard.IDName][1] = 0xFF }, device.ErrDamagedCard},
 		{"record of another identifier", func(f *fake) { f.recs[sscard.IDName][0] = 0x33 }, device.ErrDamagedCard},
+		{"number longer than the standard's", func(f *fake) {
+			f.recs[sscard.IDNumber] = rec(sscard.IDNumber, bytes.Repeat([]byte("1"), 19))
+		}, device.ErrDamagedCard},
+		{"name as long as a record can be", func(f *fake) {
+			f.recs[sscard.IDName] = rec(sscard.IDName, bytes.Repeat([]byte{0xD5, 0xC5}, 127))
+		}, device.ErrDamagedCard},
+		{"length of nothing", func(f *fake) { f.recs[sscard.IDName] = []byte{sscard.IDName, 0} }, device.ErrDamagedCard},
 		{"empty answer", func(f *fake) { f.recs[sscard.IDName] = nil }, device.ErrDamagedCard},
 		{"torn", func(f *fake) { f.tearAt = 5 }, device.ErrCardTorn},
 	} {
@@ -243,6 +250,76 @@ func TestWhatIsWrongWithTheCard(t *testing.T) {
 				t.Errorf("an error, yet data: %+v", got)
 			}
 		})
+	}
+}
+
+// TestOverlongRecordsAreForgotten: a record that is not needed and holds more
+// than it can says nothing, and the person is read all the same.
+func TestOverlongRecordsAreForgotten(t *testing.T) {
+	for _, form := range sscard.Forms {
+		f := person(form)
+		for _, id := range []byte{sscard.IDCardNumber, sscard.IDCardClass, sscard.IDVersion, sscard.IDIssuer, sscard.IDCardIdentifier,
+			sscard.IDSex, sscard.IDEthnic, sscard.IDBirthPlace, sscard.IDBirthDate, sscard.IDIssueDate} {
+			f.recs[id] = rec(id, bytes.Repeat([]byte("1"), 253))
+		}
+		got, err := sscard.New().Read(t.Context(), f)
+		if err != nil || got.Number != "140830195603120024" || got.Name != "张桂兰" {
+			t.Errorf("form %d: %+v, %v", form, got, err)
+		}
+		if got.CardNumber+got.CardClass+got.Version+got.Issuer+got.CardIdentifier+got.Sex+got.Ethnic+got.BirthPlace+got.BirthDate+got.IssueDate != "" {
+			t.Errorf("form %d believes records that are too long: %+v", form, got)
+		}
+	}
+}
+
+// TestNameOverTwoRecords: a name is cut at the 30th byte wherever that falls,
+// and its bytes come back as they were, in every form and at every place of a
+// four-byte character.
+func TestNameOverTwoRecords(t *testing.T) {
+	const first = 30
+	four := []byte{0x95, 0x34, 0xB2, 0x35} // U+20BB7
+	for _, form := range sscard.Forms {
+		for split := 0; split <= len(four); split++ {
+			name := append(bytes.Repeat([]byte{'A'}, first-split), four...)
+			name = append(name, 0xB4, 0x6F) // U+78D1
+			f := person(form)
+			f.recs[sscard.IDName] = rec(sscard.IDName, name[:first])
+			f.recs[sscard.IDNameMore] = rec(sscard.IDNameMore, append(bytes.Clone(name[first:]), make([]byte, 20-len(name)+first)...))
+			got, err := sscard.New().Read(t.Context(), f)
+			want := strings.Repeat("A", first-split) + "𠮷磑"
+			if err != nil || got.Name != want || !got.NameExact || !bytes.Equal(got.NameBytes, name) {
+				t.Errorf("form %d, %d bytes in the first record: %q %X, %v", form, split, got.Name, got.NameBytes, err)
+			}
+		}
+	}
+	for _, c := range []struct{ first, more, want string }{
+		{"MARIA ALEXANDRA CONSTANTIN OF ", "NOWHERE", "MARIA ALEXANDRA CONSTANTIN OF NOWHERE"},
+		{"MARIA                         ", "", "MARIA"},
+		{"MARIA" + strings.Repeat("\x00", 25), "NOWHERE" + strings.Repeat("\xFF", 13), "MARIANOWHERE"},
+	} {
+		f := person(sscard.FormIdentifier)
+		f.recs[sscard.IDName], f.recs[sscard.IDNameMore] = rec(sscard.IDName, []byte(c.first)), rec(sscard.IDNameMore, []byte(c.more))
+		if got, err := sscard.New().Read(t.Context(), f); err != nil || got.Name != c.want {
+			t.Errorf("%q and %q: %q, %v", c.first, c.more, got.Name, err)
+		}
+	}
+}
+
+// TestTornAtEachCommand: torn at whichever command, in whichever form, a reading
+// is torn and gives nothing.
+func TestTornAtEachCommand(t *testing.T) {
+	for _, form := range sscard.Forms {
+		whole := person(form)
+		if _, err := sscard.New().Read(t.Context(), whole); err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n <= whole.sent; n++ {
+			f := person(form)
+			f.tearAt = n
+			if got, err := sscard.New().Read(t.Context(), f); !errors.Is(err, device.ErrCardTorn) || got.Number != "" || got.NameBytes != nil {
+				t.Errorf("form %d torn at command %d of %d: %+v, %v", form, n, whole.sent, got, err)
+			}
+		}
 	}
 }
 
