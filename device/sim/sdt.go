@@ -35,6 +35,8 @@ const (
 	faultLength            // the next answer has a wrong length
 	faultSilent            // the next command is not answered
 	faultTwice             // each answer comes twice in one piece
+	faultHalf              // the next answer stops half-way
+	faultCable             // the cable is pulled in the middle of the next answer
 )
 
 // idReader is an ID-card reader (SDT protocol) at the other end of a pty.
@@ -48,6 +50,8 @@ type idReader struct {
 	found    bool // this card was found since it was put on
 	selected bool
 	fault    sdtFault
+	cutAt    int             // bytes of the answer that are out when the cable is pulled
+	refuse   map[uint16]byte // SW3 with which a command is refused, for tests
 	master   *os.File
 	slave    *os.File
 	done     chan struct{}
@@ -200,7 +204,11 @@ func (r *idReader) command(cmd []byte) []byte {
 	defer r.mu.Unlock()
 	r.commands++
 	ok := func(sw3 byte, data ...byte) []byte { return append([]byte{0x00, 0x00, sw3}, data...) }
-	switch c := uint16(cmd[0])<<8 | uint16(cmd[1]); c {
+	c := uint16(cmd[0])<<8 | uint16(cmd[1])
+	if sw3, no := r.refuse[c]; no {
+		return ok(sw3)
+	}
+	switch c {
 	case 0x11FF:
 		return ok(0x90)
 	case 0x12FF:
@@ -254,10 +262,11 @@ func (r *idReader) send(w *os.File, answer []byte) bool {
 	r.mu.Lock()
 	fault := r.fault
 	switch fault {
-	case faultChecksum, faultLength, faultSilent:
+	case faultChecksum, faultLength, faultSilent, faultHalf, faultCable:
 		r.fault = faultNone // once: what is asked again is answered well
 	case faultNone, faultNoise, faultSplit, faultTwice:
 	}
+	cutAt := r.cutAt
 	r.mu.Unlock()
 
 	body := binary.BigEndian.AppendUint16(nil, uint16(len(answer)+1))
@@ -287,6 +296,12 @@ func (r *idReader) send(w *os.File, answer []byte) bool {
 		return true
 	case faultTwice:
 		frame = append(frame, frame...)
+	case faultHalf:
+		frame = frame[:len(frame)/2]
+	case faultCable:
+		_, _ = w.Write(frame[:min(cutAt, len(frame))]) // the line goes with it
+		go r.unplug()                                  // which waits for this goroutine to end
+		return false
 	}
 	_, err := w.Write(frame)
 	return err == nil

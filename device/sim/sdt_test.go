@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -43,7 +44,8 @@ func card(t *testing.T, name string) *CardFile {
 // TestLineFaults: the driver reads through every fault of the line.
 func TestLineFaults(t *testing.T) {
 	for name, fault := range map[string]sdtFault{"noise": faultNoise, "split": faultSplit, "wrong check byte": faultChecksum,
-		"wrong length": faultLength, "an answer lost": faultSilent, "answers twice": faultTwice} {
+		"wrong length": faultLength, "an answer lost": faultSilent, "answers twice": faultTwice,
+		"half an answer": faultHalf} {
 		t.Run(name, func(t *testing.T) {
 			r, d, w := newTestReader(t)
 			if err := r.put(card(t, "zhang")); err != nil {
@@ -96,6 +98,112 @@ func TestReadRefused(t *testing.T) {
 	w.UntilCard(t, d.CardState, device.CardInserted)
 	if _, err := d.ReadID(t.Context()); err != nil {
 		t.Errorf("a good card after all the bad ones: %v", err)
+	}
+}
+
+// TestEverySW3: whatever a reader answers to whichever command, known to the
+// standard or not, the driver neither hangs nor reads a card that was refused,
+// and reads the next one once the reader is well.
+func TestEverySW3(t *testing.T) {
+	all := []byte{0x10, 0x11, 0x21, 0x24, 0x31, 0x32, 0x33, 0x40, 0x41, 0x47, 0x60, 0x66, 0x80, 0x81, 0x91, 0x00, 0x7E, 0xFF}
+	r, d, w := newTestReader(t)
+	refuse := func(m map[uint16]byte) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.refuse = m
+	}
+	for _, cmd := range []uint16{0x2001, 0x2002, 0x3001} {
+		for _, sw3 := range all {
+			if err := r.put(card(t, "zhang")); err != nil {
+				t.Fatal(err)
+			}
+			if cmd == 0x3001 {
+				w.UntilCard(t, d.CardState, device.CardInserted)
+			}
+			refuse(map[uint16]byte{cmd: sw3})
+			ctx, cancel := context.WithTimeout(t.Context(), opMost)
+			got, err := d.ReadID(ctx)
+			cancel()
+			if cmd == 0x3001 && (err == nil || errors.Is(err, context.DeadlineExceeded) || got.Number != "") {
+				t.Errorf("%04X refused with %02X: %+v, %v", cmd, sw3, got, err)
+			}
+			if cause, remedy := sdt.Words(err); err != nil && (cause == "" || remedy == "") {
+				t.Errorf("%04X refused with %02X: no words for %v", cmd, sw3, err)
+			}
+			refuse(nil)
+			r.lift()
+			w.UntilCard(t, d.CardState, device.CardNone)
+		}
+	}
+	if err := r.put(card(t, "zhang")); err != nil {
+		t.Fatal(err)
+	}
+	w.UntilCard(t, d.CardState, device.CardInserted)
+	if got, err := d.ReadID(t.Context()); err != nil || got.Number != "140830195603120024" {
+		t.Errorf("a good card after all refusals: %+v, %v", got, err)
+	}
+}
+
+// opMost is more than any operation may take with the tests' timings.
+const opMost = 5 * time.Second
+
+// TestModuleRefuses: a security module that is broken or not authorised is a
+// fault of the reader with words, and heals when it is well again.
+func TestModuleRefuses(t *testing.T) {
+	for _, cmd := range []uint16{0x12FF, 0x2001} {
+		for _, sw3 := range []byte{0x60, 0x66} {
+			r, d, w := newTestReader(t)
+			r.mu.Lock()
+			r.refuse = map[uint16]byte{cmd: sw3}
+			r.mu.Unlock()
+			if cmd == 0x12FF { // asked when the line is opened
+				r.unplug()
+				w.UntilCard(t, d.CardState, device.CardNoReader)
+				if err := r.plug(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.Until(t, "a fault of the module", func() bool { return d.Health().Code == sdt.CodeModule })
+			if h := d.Health(); h.State != device.StateFault || h.Cause == "" || h.Remedy == "" {
+				t.Errorf("%04X refused with %02X: %+v", cmd, sw3, h)
+			}
+			r.mu.Lock()
+			r.refuse = nil
+			r.mu.Unlock()
+			w.Until(t, "well again", func() bool { return d.Health().State == device.StateReady })
+		}
+	}
+}
+
+// TestCablePulledMidAnswer: wherever in an answer the cable is pulled, the read
+// ends, and the card is read when it is plugged in again.
+func TestCablePulledMidAnswer(t *testing.T) {
+	r, d, w := newTestReader(t)
+	for _, at := range []int{0, 1, 4, 5, 7, 10, 14, 270, 271, 1294} { // 1295 is all of it
+		if err := r.put(card(t, "zhang")); err != nil {
+			t.Fatal(err)
+		}
+		w.UntilCard(t, d.CardState, device.CardInserted)
+		r.mu.Lock()
+		r.fault, r.cutAt = faultCable, at
+		r.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), opMost)
+		got, err := d.ReadID(ctx)
+		cancel()
+		// A poll may have met the fault first: the read then found no reader.
+		if err == nil || errors.Is(err, context.DeadlineExceeded) || got.Number != "" {
+			t.Errorf("pulled after %d bytes: %+v, %v", at, got, err)
+		}
+		w.UntilCard(t, d.CardState, device.CardNoReader)
+		if err := r.plug(); err != nil {
+			t.Fatal(err)
+		}
+		w.UntilCard(t, d.CardState, device.CardInserted)
+		if got, err := d.ReadID(t.Context()); err != nil || got.Number != "140830195603120024" {
+			t.Errorf("plugged in after a pull at byte %d: %+v, %v", at, got, err)
+		}
+		r.lift()
+		w.UntilCard(t, d.CardState, device.CardNone)
 	}
 }
 
