@@ -16,8 +16,12 @@ import (
 	"strings"
 )
 
-// pcscPkg is the driver whose tests run a pcscd of their own.
-const pcscPkg = "./device/pcsc"
+// The drivers whose tests measure; those of the card reader run a pcscd of their
+// own.
+const (
+	pcscPkg = "./device/pcsc"
+	sdtPkg  = "./device/sdt"
+)
 
 // shownBy is a promise that a test measures: what it says in a line, and the
 // fault that the same test must find when it is planted.
@@ -72,6 +76,9 @@ func proveReader(ctx context.Context, e proofStage) ([]promise, error) {
 		{name: "24 h of cards, tears, holders, restarts and pulled cables (fast time) leave nothing behind", target: "goroutines and memory flat",
 			pkg: pcscPkg, test: "^TestDay$", said: regexp.MustCompile(`day: (.*)`),
 			control: "a driver that leaves a goroutine with each context", planted: "leak"},
+		{name: "24 h of ID cards, refusals, broken answers and pulled cables (fast time) leave nothing behind", target: "goroutines and memory flat",
+			pkg: sdtPkg, test: "^TestDay$", said: regexp.MustCompile(`day: (.*)`),
+			control: "a driver that leaves a goroutine with each line", planted: "leak"},
 	} {
 		row, err := s.prove(ctx, e.root)
 		if err != nil {

@@ -35,6 +35,7 @@ type conn struct {
 	parser parser
 	times  Timings
 	count  func(string)
+	again  bool // the last command had to be sent more than once
 }
 
 func newConn(port io.ReadWriteCloser, times Timings, count func(string)) *conn {
@@ -75,7 +76,8 @@ func (c *conn) close() {
 // again. Errors wrap errSilent, errLine or the context's.
 func (c *conn) exchange(ctx context.Context, cmd uint16, timeout time.Duration) (answer, error) {
 	var err error
-	for range c.times.Tries {
+	for try := range c.times.Tries {
+		c.again = try > 0
 		var a answer
 		a, err = c.once(ctx, cmd, timeout)
 		if err == nil && a.sw[2] != swChecksum && a.sw[2] != swLength {

@@ -108,7 +108,7 @@ var swWords = map[byte]string{
 	swOK: "ok", swFound: "found", 0x10: "wrong check byte", 0x11: "wrong length", 0x21: "wrong command", 0x24: "unknown command",
 	0x31: "card authentication failed", 0x32: "SAM authentication failed", 0x33: "information authentication failed",
 	0x40: "wrong kind of card", 0x41: "reading failed", 0x47: "no random number", 0x60: "self-test failed",
-	0x66: "module not authorised", 0x80: "no card found", 0x81: "selecting failed", 0x91: "no such content",
+	0x66: "module not authorised", swNotFound: "no card found", 0x81: "selecting failed", 0x91: "no such content",
 }
 
 // Values of SW3 that the driver acts on.
@@ -119,6 +119,7 @@ const (
 	swLength     = 0x11
 	swSelfTest   = 0x60
 	swNotAllowed = 0x66
+	swNotFound   = 0x80
 	swNoContent  = 0x91
 )
 

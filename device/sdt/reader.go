@@ -251,8 +251,14 @@ func (r *Reader) look(ctx context.Context, c *conn) error {
 	if err != nil {
 		return err
 	}
-	switch a.sw[2] {
-	case swFound, swOK:
+	found := a.sw[2] == swFound || a.sw[2] == swOK
+	if c.again && a.sw[2] == swNotFound && r.state == device.CardNone {
+		// The answer that got lost may have been the one that it is found, which
+		// is said once only: selecting shows.
+		found = true
+	}
+	switch {
+	case found:
 		a, err = c.exchange(ctx, cmdSelect, r.times.Command)
 		if err != nil {
 			return err
@@ -265,7 +271,7 @@ func (r *Reader) look(ctx context.Context, c *conn) error {
 		r.seq++
 		r.setState(device.CardInserted)
 		return nil
-	case swSelfTest, swNotAllowed:
+	case a.sw[2] == swSelfTest, a.sw[2] == swNotAllowed:
 		return &StatusError{SW: a.sw}
 	}
 	switch r.state {

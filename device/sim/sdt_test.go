@@ -69,6 +69,28 @@ func TestLineFaults(t *testing.T) {
 	}
 }
 
+// TestFoundAnswerLost: a reader says once only that it found a card. When just
+// that answer is lost on the line the card is read all the same.
+func TestFoundAnswerLost(t *testing.T) {
+	for name, fault := range map[string]sdtFault{"wrong check byte": faultChecksum, "wrong length": faultLength, "half": faultHalf, "lost": faultSilent} {
+		t.Run(name, func(t *testing.T) {
+			r, d, w := newTestReader(t)
+			c := card(t, "zhang")
+			text, err := c.idText()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.mu.Lock() // the card and the fault at once: the next answer is the one
+			r.card, r.text, r.found, r.selected, r.fault = c, text, false, false, fault
+			r.mu.Unlock()
+			w.UntilCard(t, d.CardState, device.CardInserted)
+			if got, err := d.ReadID(t.Context()); err != nil || got.Number != "140830195603120024" {
+				t.Errorf("read %+v, %v", got, err)
+			}
+		})
+	}
+}
+
 // TestReadRefused: every refusal of a read ends in an error with words and in a
 // state from which the next card is read.
 func TestReadRefused(t *testing.T) {
