@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,15 +87,23 @@ func blank(img image.Image) bool {
 func TestSANE600DPIIsHalved(t *testing.T) {
 	need(t, "scanimage")
 	s := NewSANE(SANEOptions{ConfigDir: saneConfig(t), Device: "test:1", DPI: 600})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
 	p, err := s.Capture(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 48<<20 {
+		t.Errorf("took %d MB of memory, want at most 48", took>>20)
 	}
 	if b := p.Image.Bounds(); p.DPI != 300 || b.Dx()*b.Dy() > maxPixels {
 		t.Errorf("%d dpi, %v", p.DPI, b)
 	}
 }
 
+// TestSANEErrors is over every status of the SANE standard but GOOD (§4.2.7).
 func TestSANEErrors(t *testing.T) {
 	need(t, "scanimage")
 	for _, c := range []struct {
@@ -110,7 +119,10 @@ func TestSANEErrors(t *testing.T) {
 		{"ACCESS_DENIED", ErrDenied, device.StateFault, "SC-07"},
 		{"NO_MEM", ErrMemory, device.StateFault, "SC-08"},
 		{"IO_ERROR", ErrIO, device.StateFault, "SC-11"},
-		{"INVAL", ErrIO, device.StateFault, "SC-11"},
+		{"INVAL", ErrSettings, device.StateFault, "SC-13"},
+		{"UNSUPPORTED", ErrSettings, device.StateFault, "SC-13"},
+		{"CANCELLED", ErrCancelled, device.StateLow, "SC-14"},
+		{"EOF", ErrPicture, device.StateFault, "SC-10"},
 	} {
 		t.Run(c.status, func(t *testing.T) {
 			s := NewSANE(SANEOptions{ConfigDir: saneConfig(t, `read-status-code "SANE_STATUS_`+c.status+`"`,
@@ -132,6 +144,82 @@ func TestSANEErrors(t *testing.T) {
 				t.Errorf("did not heal: %+v", h)
 			}
 		})
+	}
+}
+
+// TestSANEWaysOfScanning: what scanners differ in gives a page all the same.
+func TestSANEWaysOfScanning(t *testing.T) {
+	need(t, "scanimage")
+	for name, c := range map[string]struct {
+		o     SANEOptions
+		color bool
+		w, h  int // at least
+	}{
+		"gray":           {SANEOptions{Mode: "Gray", DPI: 75}, false, 550, 550},
+		"color":          {SANEOptions{Mode: "Color", DPI: 75}, true, 550, 550},
+		"black or white": {SANEOptions{Mode: "Gray", DPI: 75, Extra: []string{"--depth=1"}}, false, 550, 550},
+		"16 bits":        {SANEOptions{Mode: "Color", DPI: 75, Extra: []string{"--depth=16"}}, true, 550, 550},
+		"three passes":   {SANEOptions{Mode: "Color", DPI: 75, Extra: []string{"--three-pass=yes"}}, true, 550, 550},
+		"unknown height": {SANEOptions{Mode: "Gray", DPI: 75, Extra: []string{"--hand-scanner=yes"}}, false, 300, 300},
+		"small paper":    {SANEOptions{Mode: "Gray", DPI: 150, Extra: []string{"-x", "85", "-y", "54"}}, false, 490, 310},
+		"slow":           {SANEOptions{Mode: "Gray", DPI: 75, Extra: []string{"--read-delay=yes", "--read-delay-duration=1000"}}, false, 550, 550},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.o.ConfigDir, c.o.Device = saneConfig(t), "test:0"
+			p, err := NewSANE(c.o).Capture(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, color := p.Image.(*image.RGBA); color != c.color {
+				t.Errorf("a %T", p.Image)
+			}
+			if b := p.Image.Bounds(); b.Dx() < c.w || b.Dy() < c.h || p.DPI != c.o.DPI {
+				t.Errorf("%v at %d dpi", b, p.DPI)
+			}
+		})
+	}
+}
+
+// TestSANEFeeder: page after page until the feeder is empty, which is said; with
+// paper in it again it goes on.
+func TestSANEFeeder(t *testing.T) {
+	need(t, "scanimage")
+	dir := saneConfig(t)
+	s := NewSANE(SANEOptions{ConfigDir: dir, Device: "test:0", DPI: 75, Source: "Automatic Document Feeder"})
+	const sheets = 3
+	for n := range sheets {
+		if p, err := s.Capture(t.Context()); err != nil || p.Image == nil {
+			t.Fatalf("sheet %d: %v", n, err)
+		}
+	}
+	write(t, filepath.Join(dir, "test.conf"), "number_of_devices 1\nread-status-code \"SANE_STATUS_NO_DOCS\"\nread-delay true\nread-delay-duration 200000\n")
+	if _, err := s.Capture(t.Context()); !errors.Is(err, device.ErrFeederEmpty) {
+		t.Errorf("an empty feeder: %v", err)
+	}
+	if h := s.Health(); h.Code != "SC-05" || h.Counters["pages"] != sheets || !h.State.Usable() {
+		t.Errorf("%+v", h)
+	}
+	write(t, filepath.Join(dir, "test.conf"), "number_of_devices 1\n")
+	if _, err := s.Capture(t.Context()); err != nil {
+		t.Errorf("with paper: %v", err)
+	}
+}
+
+// TestSANECrash: a maker's backend that crashes takes nothing with it.
+func TestSANECrash(t *testing.T) {
+	dir := t.TempDir()
+	crash := filepath.Join(dir, "scanimage")
+	write(t, crash, "#!/bin/sh\ncase \"$*\" in *--dont-scan*) exit 0;; esac\nprintf 'P5 200 300 255\\nab'\nkill -SEGV $$\n")
+	s := NewSANE(SANEOptions{Program: crash, Device: "crash:0"})
+	p, err := s.Capture(t.Context())
+	if !errors.Is(err, ErrIO) || p.Image != nil {
+		t.Errorf("page %v, error %v", p.Image, err)
+	}
+	if h := s.Health(); h.State != device.StateFault || h.Code != "SC-11" || !strings.Contains(h.Detail, "segmentation fault") {
+		t.Errorf("health %+v", h)
+	}
+	if h := s.SelfTest(t.Context()); h.State != device.StateReady {
+		t.Errorf("did not heal: %+v", h)
 	}
 }
 

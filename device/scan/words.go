@@ -16,6 +16,10 @@ var (
 	ErrDenied = errors.New("scan: this program may not use the scanner")
 	ErrMemory = errors.New("scan: not enough memory")
 	ErrNoSANE = errors.New("scan: scanimage is not installed")
+	// ErrSettings means that the scanner cannot scan in the way it is asked to.
+	ErrSettings = errors.New("scan: the scanner does not take its settings")
+	// ErrCancelled means that somebody stopped the scan at the scanner.
+	ErrCancelled = errors.New("scan: cancelled at the scanner")
 	// ErrKept means that a page could not be removed from the folder after it
 	// was read: it is not given out, since the paper of a person would be left
 	// lying there.
@@ -36,6 +40,16 @@ var statuses = []struct {
 	{"Out of memory", ErrMemory},
 	{"Access to resource has been denied", ErrDenied},
 	{"no SANE devices found", device.ErrAbsent},
+}
+
+// ofSettings are statuses about what was asked of an open scanner.
+var ofSettings = []struct {
+	text string
+	err  error
+}{
+	{"Operation not supported", ErrSettings},
+	{"Invalid argument", ErrSettings},
+	{"Operation was canceled", ErrCancelled},
 }
 
 // classify turns what happened to the scanimage process into an error of the
@@ -59,6 +73,12 @@ func classify(err error) error {
 	}
 	if strings.Contains(exit.text, "open of device") {
 		return fmt.Errorf("%w: %w", device.ErrAbsent, err)
+	}
+	// Only now: opening a name that is not there says the same.
+	for _, s := range ofSettings {
+		if strings.Contains(exit.text, s.text) {
+			return fmt.Errorf("%w: %w", s.err, err)
+		}
 	}
 	if exit.ok {
 		return err // nothing but a page that is not whole
@@ -93,6 +113,10 @@ func condition(err error) device.Health {
 		return set(device.StateFault, "SC-07", "这台终端没有使用扫描仪的权限。", "请技术员把运行账户加入 scanner 组。")
 	case errors.Is(err, ErrMemory):
 		return set(device.StateFault, "SC-08", "内存不够，没有扫成。", "请再试一次；还不行，请技术员重启终端。")
+	case errors.Is(err, ErrSettings):
+		return set(device.StateFault, "SC-13", "扫描仪不能这样扫。", "请技术员检查扫描仪的设置。材料可以以后补交。")
+	case errors.Is(err, ErrCancelled):
+		return set(device.StateLow, "SC-14", "这一页在扫描仪上被取消了。", "需要的话，再扫一次。前面扫好的页都在。")
 	case errors.Is(err, context.DeadlineExceeded):
 		return set(device.StateFault, "SC-09", "扫描仪很久没有反应。", "关掉扫描仪，等十秒再打开。")
 	case errors.Is(err, ErrPicture) && !errors.Is(err, ErrIO):

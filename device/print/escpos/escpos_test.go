@@ -10,6 +10,7 @@ import (
 	"image/color"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -488,6 +489,7 @@ func TestTargets(t *testing.T) {
 
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte{0x12, 0x12, 0x12, 0x12, answerHead, answerKind, '0', '0', '0', '1', 0})
+	f.Add([]byte{0x12, 0x12, 0x12, 0x12, 0, 0x5f, 'T', 'M', 0, 0x37, 0x25, 0})
 	f.Add([]byte{0x37, 0x37, 0x22, 0, 0xff, 0x12})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		a, b := net.Pipe()
@@ -509,6 +511,10 @@ func FuzzAnswers(f *testing.F) {
 		if len(l.held) > waiting {
 			t.Fatal("held too much")
 		}
+		if name := l.model(t.Context(), 10*time.Millisecond); len(name) > modelMax || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
+			t.Fatalf("%q was taken for a model", name)
+		}
+		_ = l.clear(t.Context(), 10*time.Millisecond)
 		_ = l.close()
 	})
 }
