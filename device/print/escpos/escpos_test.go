@@ -487,18 +487,18 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// script is a printer that says what it says, whatever it is asked, and hangs up.
+type script struct{ bytes.Reader }
+
+func (s *script) Write(b []byte) (int, error) { return len(b), nil }
+func (s *script) Close() error                { return nil }
+
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte{0x12, 0x12, 0x12, 0x12, answerHead, answerKind, '0', '0', '0', '1', 0})
 	f.Add([]byte{0x12, 0x12, 0x12, 0x12, 0, 0x5f, 'T', 'M', 0, 0x37, 0x25, 0})
 	f.Add([]byte{0x37, 0x37, 0x22, 0, 0xff, 0x12})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		a, b := net.Pipe()
-		l := newLink(a)
-		go func() { _, _ = io.Copy(io.Discard, b) }()
-		go func() {
-			_, _ = b.Write(in)
-			_ = b.Close()
-		}()
+		l := newLink(&script{*bytes.NewReader(in)})
 		if s, err := l.status(t.Context(), time.Second); err == nil {
 			for _, x := range []byte{s.printer, s.offline, s.fault, s.paper} {
 				if !isStatus(x) {
@@ -507,14 +507,14 @@ func FuzzAnswers(f *testing.F) {
 			}
 			_ = s.health()
 		}
-		_, _ = l.told(t.Context(), mark(1), 10*time.Millisecond)
+		_, _ = l.told(t.Context(), mark(1), time.Second)
 		if len(l.held) > waiting {
 			t.Fatal("held too much")
 		}
-		if name := l.model(t.Context(), 10*time.Millisecond); len(name) > modelMax || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
+		if name := l.model(t.Context(), time.Second); len(name) > modelMax || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
 			t.Fatalf("%q was taken for a model", name)
 		}
-		_ = l.clear(t.Context(), 10*time.Millisecond)
+		_ = l.clear(t.Context(), time.Second)
 		_ = l.close()
 	})
 }
