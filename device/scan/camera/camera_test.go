@@ -26,6 +26,8 @@ type bench struct {
 	open_   int // streams that are open now
 	most    int // at once
 	frames  map[mode][]byte
+	turn    int          // with this picture of a stream
+	then    func(*bench) // something happens, once
 }
 
 func newBench(t testing.TB) *bench {
@@ -68,12 +70,13 @@ func (b *bench) open(_ string, choose func([]mode) (mode, bool)) (stream, error)
 	b.opened = append(b.opened, m)
 	b.open_++
 	b.most = max(b.most, b.open_)
-	return &recorded{b, m}, nil
+	return &recorded{b, m, 0}, nil
 }
 
 type recorded struct {
 	b *bench
 	m mode
+	n int // pictures asked for
 }
 
 func (r *recorded) mode() mode { return r.m }
@@ -88,6 +91,10 @@ const between = 33 * time.Millisecond
 
 func (r *recorded) next(ctx context.Context, wait time.Duration, use func([]byte) error) error {
 	r.b.mu.Lock()
+	if r.n++; r.b.then != nil && r.n == r.b.turn {
+		r.b.then(r.b)
+		r.b.then = nil
+	}
 	stuck, gone, data := r.b.stuck, !r.b.plugged, r.b.frames[r.m]
 	if r.b.spoil > 0 {
 		r.b.spoil--
@@ -114,6 +121,9 @@ func (r *recorded) next(ctx context.Context, wait time.Duration, use func([]byte
 
 func TestContract(t *testing.T) {
 	contract.TestDevice(t, "cunban/device/scan/camera", func(t *testing.T) device.Device { return New(Options{system: newBench(t)}) })
+	t.Run("YUYV", func(t *testing.T) {
+		contract.TestDevice(t, "cunban/device/scan/camera", func(t *testing.T) device.Device { return New(Options{system: plainBench()}) })
+	})
 	t.Run("none", func(t *testing.T) {
 		contract.TestDevice(t, "cunban/device/scan/camera", func(*testing.T) device.Device { return New(Options{Path: "/dev/video-of-nobody"}) })
 	})
