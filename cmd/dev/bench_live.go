@@ -40,7 +40,7 @@ func liveFigures(got map[string]map[string]float64) ([]figure, error) {
 			return rows, fmt.Errorf("no %s in the benchmark's output", w.name)
 		}
 		rows = append(rows, figure{Name: w.text, Unit: "ms", Ours: g["ns/op"] / nsPerMs, Rival: fmt.Sprintf("promised, %d a second", liveRate), Other: 1000. / liveRate,
-			Note: fmt.Sprintf("%s; %.0f %% of a core at %d a second", w.note, g["%core"], liveRate)})
+			Note: fmt.Sprintf("%s; %.0f a second at most, %.0f %% of a core at %d a second", w.note, g["pictures/s"], g["%core"], liveRate)})
 	}
 	return rows, nil
 }

@@ -15,6 +15,7 @@ var (
 	saidVerdicts = regexp.MustCompile(`called good: (\d+) of (\d+) bad pages; sent back: (\d+) of (\d+) good pages`)
 	saidBacks    = regexp.MustCompile(`written sides dropped: (\d+) of (\d+); blank sides kept: (\d+) of (\d+)`)
 	saidCards    = regexp.MustCompile(`sides known: (\d+) of (\d+); true size off by at most ([\d.]+) %`)
+	saidMemory   = regexp.MustCompile(`peak with a frame of 12 megapixels: (\d+) MB`)
 	saidReading  = regexp.MustCompile(`reading (\S+): ([\d.]+) % wrong, (\d+) ms`)
 )
 
@@ -100,7 +101,22 @@ func proveSides(ctx context.Context, root, sets string) ([]promise, error) {
 	if err != nil {
 		return nil, err
 	}
+	small, peak, err := goTest(ctx, root, nil, imagingPkg, "^TestMemory$")
+	if err != nil {
+		return nil, err
+	}
+	copies, _, err := goTest(ctx, root, nil, imagingPkg, "^TestMemoryControl$")
+	if err != nil {
+		return nil, err
+	}
+	most := saidMemory.FindStringSubmatch(peak)
+	if most == nil {
+		return nil, fmt.Errorf("the test of memory says nothing:\n%s", peak)
+	}
 	return []promise{
+		{Name: "a frame of 12 megapixels becomes a page in little memory", Target: "≤ 200 MB, the program and the frame included",
+			Measured: most[1] + " MB at most", Met: small,
+			Control: "three copies of the frame in full depth", ControlFailed: copies},
 		{Name: "only blank back sides are called blank", Target: "none that bears a stamp, a name, a note; ≤ 5 % of blank ones kept",
 			Measured: backs[1] + " of " + backs[2] + " written dropped, " + backs[3] + " of " + backs[4] + " blank kept", Met: ok,
 			Control: "a judge that counts dark pixels", ControlFailed: counted},

@@ -78,6 +78,9 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 			continue
 		}
 		can = true
+		if src.Health.State == device.StateBusy && src.Health.Cause != "" {
+			side = append(side, widget.NewText(l, sourceWords(src)).Soft())
+		}
 		side = append(side, p.takeButton(c, src, aiming, len(shots), lo, hi))
 		if p.card && src.Live && !aiming && len(shots) < hi {
 			side = append(side, widget.NewButton(l, "other", "不要反面，再拍一页", widget.Secondary, func() { p.aimAt(c, newPage) }))
@@ -102,8 +105,7 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 		side = append(side, widget.NewBanner(l, widget.Warn, text, nil))
 		for _, src := range sources {
 			if src.Health.Cause != "" {
-				cause := strings.TrimSuffix(src.Health.Cause, "。")
-				side = append(side, widget.NewText(l, src.Name+"："+cause+"。"+src.Health.Remedy).Soft())
+				side = append(side, widget.NewText(l, sourceWords(src)))
 			}
 		}
 	}
@@ -143,6 +145,16 @@ func (p *step) materialBody(c *ui.Ctx, s form.Step) (body fyne.CanvasObject, ext
 		main = widget.Column(l.MM(4), rows...)
 	}
 	return widget.Split(l, 0.38, main, widget.Column(l.Gap(), side...)), extra
+}
+
+// sourceWords say what is the matter with a source and what to do: somebody
+// who stands before it can take the paper out or close the lid.
+func sourceWords(src ui.Source) string {
+	out := strings.TrimSuffix(src.Health.Cause, "。") + "。"
+	if !strings.Contains(out, src.Name) {
+		out = src.Name + "：" + out
+	}
+	return out + src.Health.Remedy
 }
 
 // offered are the sources for whoever is here. The clerk's folder may hold

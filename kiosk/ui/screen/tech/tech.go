@@ -151,7 +151,7 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 		}
 		detail := h.Name
 		if h.Code != "" {
-			detail += " · 代码 " + h.Code
+			detail = strings.TrimPrefix(detail+" · 代码 "+h.Code, " · ")
 		}
 		test := widget.NewButton(l, "test."+string(h.Kind), "自检", widget.Secondary, func() {
 			ui.Do(c, "正在自检", func(ctx context.Context) (device.Health, error) { return c.B.SelfTest(ctx, h.Kind), nil }, func(n device.Health) {
