@@ -27,7 +27,7 @@ func plainBench() *bench {
 // being taken: it ends in time with its own words, leaves no stream open, and
 // the next capture works once the cause is over. In both formats.
 func TestBreaksInACapture(t *testing.T) {
-	for name, bench := range map[string]func(testing.TB) *bench{"MJPEG": newBench, "YUYV": func(testing.TB) *bench { return plainBench() }} {
+	for name, fresh := range map[string]func(testing.TB) *bench{"MJPEG": newBench, "YUYV": func(testing.TB) *bench { return plainBench() }} {
 		for _, turn := range []int{1, 2, DefaultSettle, DefaultSettle + 1} {
 			for what, x := range map[string]struct {
 				do, undo func(*bench)
@@ -39,7 +39,7 @@ func TestBreaksInACapture(t *testing.T) {
 			} {
 				t.Run(name+" "+what, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						b := bench(t)
+						b := fresh(t)
 						b.turn, b.then = turn, x.do
 						c := New(Options{system: b})
 						began := time.Now()

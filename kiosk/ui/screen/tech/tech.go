@@ -167,7 +167,12 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 				c.Redraw()
 			}, nil)
 		})
-		rows = append(rows, widget.CardPad(l, l.MM(4), widget.MiddleRow(l.Gap(), widget.Fill(deviceCard(l, h, name, detail)), widget.Tag(l, tone, state), test)))
+		words, tag := deviceCard(l, h, name, detail), widget.Tag(l, tone, state)
+		var row fyne.CanvasObject = widget.MiddleRow(l.Gap(), widget.Fill(words), tag, test)
+		if l.Portrait { // beside the words there is no room
+			row = widget.Column(l.MM(2), words, widget.MiddleRow(l.Gap(), widget.Fill(tag), test))
+		}
+		rows = append(rows, widget.CardPad(l, l.MM(4), row))
 	}
 	return ui.View{ID: "tech-devices", Title: "设备", Back: home2(c), OnDevice: func(device.Health) { c.Redraw() },
 		Body: widget.Column(l.Gap(), widget.NewHeading(l, "设备", "插拔后自己会恢复，不用重启。", nil), widget.Fill(widget.NewList(l, "devices", l.MM(3), rows...))),
