@@ -201,7 +201,9 @@ func (s *Sim) Do(ctx context.Context, req Request) Reply {
 		s.log.Warn("simulator request failed", "do", req.Do, "card", req.Card, "err", err)
 		return Reply{Error: explain(err)}
 	}
-	s.log.Info("simulator request", "do", req.Do, "card", req.Card)
+	if req.Do != AskState { // asked all the time, and changes nothing
+		s.log.Info("simulator request", "do", req.Do, "card", req.Card)
+	}
 	reply.OK = true
 	return reply
 }

@@ -12,6 +12,8 @@ import (
 // RunPanel shows the panel of the simulated hardware until ctx ends or its
 // window is closed. socket is the simulator's.
 func RunPanel(ctx context.Context, socket string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	c, err := sim.Dial(socket)
 	if err != nil {
 		return err
@@ -20,7 +22,7 @@ func RunPanel(ctx context.Context, socket string) error {
 	fa := newFyne(appID + ".panel")
 	win := fa.NewWindow("模拟设备")
 	win.Resize(fyne.NewSize(460, 900))
-	p := simpanel.New(fa, win, door{c})
+	p := simpanel.New(ctx, fa, win, door{c})
 	win.SetContent(p)
 	context.AfterFunc(ctx, func() { fyne.Do(fa.Quit) })
 	win.ShowAndRun()
@@ -35,7 +37,7 @@ func (d door) Do(verb, arg string) (simpanel.State, error) {
 	switch req.Do {
 	case sim.Insert, sim.IDPut:
 		req.Card = arg
-	case sim.ReaderPlug, sim.ReaderUnplug, sim.ReceiptSet:
+	case sim.ReaderPlug, sim.ReaderUnplug, sim.ReceiptSet, sim.PINPerson:
 		req.Device = arg
 	}
 	r, err := d.c.Do(context.Background(), req)
@@ -47,7 +49,7 @@ func (d door) Do(verb, arg string) (simpanel.State, error) {
 		return simpanel.State{}, err
 	}
 	out := simpanel.State{Reader: s.State.Reader, Card: s.State.Card, IDReader: s.State.IDReader, IDCard: s.State.IDCard,
-		Scanner: s.State.Scanner, Paper: s.State.Paper, Receipt: s.State.Receipt, Line: s.State.Line, Vendor: s.State.Vendor, Lamps: s.State.Lamps}
+		Scanner: s.State.Scanner, Paper: s.State.Paper, Receipt: s.State.Receipt, Line: s.State.Line, Vendor: s.State.Vendor, Lamps: s.State.Lamps, PINPerson: s.State.PINPerson}
 	for _, c := range r.Cards {
 		out.Cards = append(out.Cards, simpanel.Card{Name: c.Name, Title: c.Title})
 	}

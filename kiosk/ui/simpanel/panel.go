@@ -7,8 +7,11 @@
 package simpanel
 
 import (
+	"context"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -21,6 +24,7 @@ import (
 type State struct {
 	Reader, IDReader, Scanner, Line bool
 	Card, IDCard, Paper             string
+	PINPerson                       string // who is at the PIN pad
 	Vendor                          bool   // the board of lights is plugged in
 	Lamps                           string // lit on it, comma between
 	Receipt                         string // the receipt printer, "" when there is none
@@ -39,6 +43,7 @@ type Door interface {
 type panel struct {
 	look  *theme.Look
 	door  Door
+	post  func(func()) // onto the UI goroutine
 	cards []Card
 	pick  int
 	state State
@@ -46,32 +51,69 @@ type panel struct {
 	root  *fyne.Container
 }
 
-// New makes the panel; win's size is taken as it is.
-func New(a fyne.App, win fyne.Window, d Door) fyne.CanvasObject {
+// every is between looks at the simulator: lamps change without a press here.
+const every = time.Second
+
+// New makes the panel, which follows the simulator until ctx ends; win's size is
+// taken as it is.
+func New(ctx context.Context, a fyne.App, win fyne.Window, d Door) fyne.CanvasObject {
+	return newPanel(ctx, a, win, d, fyne.Do)
+}
+
+// newPanel is New with a way of its own onto the UI goroutine.
+func newPanel(ctx context.Context, a fyne.App, win fyne.Window, d Door, post func(func())) fyne.CanvasObject {
 	const w, h = 460, 900
-	p := &panel{look: theme.NewLook(theme.Day, theme.Standard, w, h, theme.Screen{}, nil), door: d, root: container.NewStack()}
+	p := &panel{look: theme.NewLook(theme.Day, theme.Standard, w, h, theme.Screen{}, nil), door: d, post: post, root: container.NewStack()}
 	theme.Apply(a, p.look)
 	win.SetPadded(false)
 	p.do("cards", "")
+	go p.follow(ctx)
 	return p.root
+}
+
+// follow shows what changed at the simulator by itself.
+func (p *panel) follow(ctx context.Context) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			s, err := p.door.Do("state", "")
+			p.post(func() {
+				if (err == nil) != (p.err == nil) || err == nil && !reflect.DeepEqual(s, p.state) {
+					p.take(s, err)
+				}
+			})
+		}
+	}
+}
+
+// take shows an answer of the simulator.
+func (p *panel) take(s State, err error) {
+	p.err = err
+	if err == nil {
+		if len(s.Cards) > 0 {
+			p.cards = s.Cards
+		}
+		s.Cards = nil
+		p.state = s
+	}
+	p.build()
 }
 
 // do asks off the UI goroutine and shows the answer.
 func (p *panel) do(verb, arg string) {
 	go func() {
 		s, err := p.door.Do(verb, arg)
-		fyne.Do(func() {
-			p.err = err
-			if err == nil {
-				if len(s.Cards) > 0 {
-					p.cards = s.Cards
-				}
-				p.state = s
-			}
-			p.build()
-		})
+		p.post(func() { p.take(s, err) })
 	}()
 }
+
+// people say who is at the PIN pad.
+var people = map[string]string{"": "没有密码键盘", "ok": "密码键盘：人会输对", "wrong_pin": "密码键盘：人会输错原密码", "locked": "密码键盘：卡锁了",
+	"mismatch": "密码键盘：两次输的不一样", "idle": "密码键盘：没人输"}
 
 // lampWords names lamps, "" for none.
 func lampWords(lamps string) string {
@@ -134,7 +176,10 @@ func (p *panel) build() {
 		p.receipt(button),
 		toggle("scanner", "扫描仪", p.state.Scanner, "scanner-unplug", "scanner-plug", ""),
 		small(lamps),
-		toggle("vendor", "灯板", p.state.Vendor, "vendor-unplug", "vendor-plug", ""),
+		toggle("vendor", "灯板和密码键盘", p.state.Vendor, "vendor-unplug", "vendor-plug", ""),
+		small(people[p.state.PINPerson]),
+		widget.Even(3, l.MM(3), button("pin-ok", "会输对", "pin-person", "ok"), button("pin-wrong", "会输错", "pin-person", "wrong_pin"),
+			button("pin-idle", "没人输", "pin-person", "idle")),
 		small(line),
 		widget.Even(2, l.MM(3), button("line-down", "断网", "line-down", ""), button("line-up", "联网", "line-up", "")),
 	}
