@@ -3,9 +3,11 @@ package keys
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,11 +73,11 @@ func TestWiping(t *testing.T) {
 		env, want []string
 		changed   bool
 	}{
-		{[]string{"A=1"}, []string{"A=1", "GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165"}, true},
+		{[]string{"A=1"}, []string{"A=1", "GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"}, true},
 		{[]string{"GODEBUG=gctrace=1", "GLIBC_TUNABLES=x.y=1", "A=1"},
-			[]string{"A=1", "GODEBUG=gctrace=1,clobberfree=1", "GLIBC_TUNABLES=x.y=1:glibc.malloc.perturb=165"}, true},
-		{[]string{"GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165"},
-			[]string{"GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165"}, false},
+			[]string{"A=1", "GODEBUG=gctrace=1,clobberfree=1", "GLIBC_TUNABLES=x.y=1:glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"}, true},
+		{[]string{"GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"},
+			[]string{"GODEBUG=clobberfree=1", "GLIBC_TUNABLES=glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"}, false},
 	} {
 		got, changed := wiping(c.env)
 		if changed != c.changed || !slices.Equal(got, c.want) {
@@ -136,4 +138,72 @@ func leftInMemory(t *testing.T) bool {
 		}
 	}
 	return false
+}
+
+// freedC prints how many bytes of blocks of several sizes can be read in the
+// place of each, once it is freed.
+const freedC = `
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void) {
+	for (size_t n = 40; n < 100000; n *= 3) {
+		volatile unsigned char *p = malloc(n);
+		memset((void *)p, 'A', n);
+		free((void *)p);
+		size_t left = 0;
+		for (size_t i = 0; i < n; i++) left += p[i] == 'A';
+		printf("%zu ", left);
+	}
+	return 0;
+}`
+
+// wordC is how many bytes of a freed block glibc leaves: they belong to the head
+// of the next one too.
+const wordC = 8
+
+// TestWipeFreedC runs a C program in the environment that WipeFreed makes. The
+// controls are what it would be without, and with a cache for each thread.
+func TestWipeFreedC(t *testing.T) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		if os.Getenv("CUNBAN_CI") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("no C compiler:", err)
+	}
+	prog := filepath.Join(t.TempDir(), "freed")
+	build := exec.Command(cc, "-O0", "-w", "-x", "c", "-o", prog, "-")
+	build.Stdin = strings.NewReader(freedC)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	wiped, _ := wiping(nil)
+	for _, c := range []struct {
+		name  string
+		env   []string
+		whole bool // blocks stay readable
+	}{
+		{"wiped", wiped, false},
+		{"with the threads' caches", []string{"GLIBC_TUNABLES=glibc.malloc.perturb=165"}, true},
+		{"plain", []string{}, true},
+	} {
+		run := exec.Command(prog)
+		run.Env = c.env
+		out, err := run.Output()
+		if err != nil {
+			t.Fatal(c.name, err)
+		}
+		most := 0
+		for f := range strings.FieldsSeq(string(out)) {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatal(c.name, err)
+			}
+			most = max(most, n)
+		}
+		if got := most > wordC; got != c.whole {
+			t.Errorf("%s: of freed blocks %s bytes can be read", c.name, out)
+		}
+	}
 }
