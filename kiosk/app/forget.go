@@ -14,7 +14,8 @@ import (
 // them until their memory is used again. So the terminal collects when the home
 // page is drawn, again for what was still under way then, and once more when the
 // upload of the visit's case is over too, and gives the pages back; that what is
-// freed is also overwritten is keys.WipeFreed's doing.
+// freed is also overwritten is keys.WipeFreed's doing, and scrub.go's where that
+// does not reach.
 const (
 	forgetSoon  = 700 * time.Millisecond // the home page is drawn by then
 	forgetAgain = 2 * time.Second        // also on a slow machine; late results have come and were dropped
@@ -57,5 +58,6 @@ func forgets(ctx context.Context, left <-chan struct{}, forget func()) {
 func (a *App) forget() {
 	a.renderer.Forget()
 	runtime.GC()
+	wipeStacks()
 	debug.FreeOSMemory()
 }

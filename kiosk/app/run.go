@@ -53,8 +53,14 @@ func Run(ctx context.Context, o Options) error {
 		win.ShowAndRun()
 		return err
 	}
+	clock := lapse.New()
+	lapses := func() { // on the UI goroutine, when a visit ends
+		clock.Leap()
+		wipeStack()
+		apart()
+	}
 	shell := ui.New(ui.Options{App: fa, Window: win, Backend: a, Routes: screens.Routes(), Screen: screenSize,
-		OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge, OnAsk: a.lamps.ask, Lapse: lapse.New().Leap})
+		OnTouch: a.sess.Touch, OnLook: a.sess.SetLarge, OnAsk: a.lamps.ask, Lapse: lapses})
 	defer a.openEngines(shell)()
 	a.shows(shell)
 	a.mu.Lock()

@@ -1,0 +1,7 @@
+//go:build race
+
+package app
+
+// raceBuild tells a build with the race detector, which does not lay small values
+// together.
+const raceBuild = true
