@@ -38,6 +38,8 @@ func (c *command) logQuery(args []string) int {
 		fs.StringVar(&outcome, "outcome", "", "ok, failed, refused, begin or end")
 		fs.StringVar(&f.Role, "role", "", "resident, staff, technician or system")
 		fs.IntVar(&f.Limit, "limit", 0, "so many records at most; 0: all")
+		fs.Int64Var(&f.Before, "before", 0, "only records before this number: goes on where a question ended")
+		fs.IntVar(&f.Look, "look", app.LogLookMax, "ends after so many records that were not asked for; 0: looks at the whole log, which can take minutes")
 		fs.StringVar(&file, "file", "", "an exported log instead of the terminal's; the oldest record first")
 		fs.BoolVar(&asCSV, "csv", false, "CSV for a spreadsheet")
 	}); code != exitOK {
@@ -53,14 +55,43 @@ func (c *command) logQuery(args []string) int {
 	}
 	out := bufio.NewWriter(c.out)
 	show, end := c.recordWriter(out, asCSV)
-	err := c.eachRecord(f, file, show)
+	rest, err := c.eachRecord(f, file, show)
 	if errors.Is(err, errConfig) {
 		return exitUsage
 	}
 	if err = errors.Join(err, end(), out.Flush()); err != nil {
 		return c.fail(err)
 	}
+	if rest > 0 { // not among the records, which may be for a program
+		fmt.Fprintf(c.errs, "更早的记录还没有查（第 %d 条以前）。接着查请用：\n  %s\n", rest, goOn(args, rest))
+	}
 	return exitOK
+}
+
+// goOn is the command that goes on with a question before a record.
+func goOn(args []string, before int64) string {
+	words := []string{"kioskctl log query"}
+	for i := 0; i < len(args); i++ {
+		name, _, joined := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		if strings.HasPrefix(args[i], "-") && name == "before" {
+			if !joined {
+				i++ // its value
+			}
+			continue
+		}
+		words = append(words, shellWord(args[i]))
+	}
+	return strings.Join(append(words, "--before", strconv.FormatInt(before, 10)), " ")
+}
+
+// shellWord quotes a word for a POSIX shell where it has to be.
+func shellWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_=./:,@%+", r))
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // errConfig means that the configuration was not usable; it has been said.
@@ -107,14 +138,20 @@ func moment(s string) (t time.Time, day bool, err error) {
 	return t, false, nil
 }
 
-// eachRecord reads the terminal's log, or an exported one.
-func (c *command) eachRecord(f vault.LogFilter, file string, show func(oplog.Record) error) error {
-	if file == "" {
-		if c.load() != exitOK {
-			return errConfig
-		}
-		return app.EachLog(c.ctx, c.cfg, version, f, show)
+// eachRecord reads the terminal's log, or an exported one; rest is where to go
+// on when it ended before.
+func (c *command) eachRecord(f vault.LogFilter, file string, show func(oplog.Record) error) (rest int64, err error) {
+	if file != "" {
+		return 0, eachExported(f, file, show)
 	}
+	if c.load() != exitOK {
+		return 0, errConfig
+	}
+	return app.EachLog(c.ctx, c.cfg, version, f, show)
+}
+
+// eachExported reads an exported log, to its end.
+func eachExported(f vault.LogFilter, file string, show func(oplog.Record) error) error {
 	r, err := os.Open(file)
 	if err != nil {
 		return err
@@ -139,7 +176,7 @@ func (c *command) eachRecord(f vault.LogFilter, file string, show func(oplog.Rec
 		if err != nil {
 			return err
 		}
-		if !f.Takes(rec) {
+		if !f.Takes(rec) || f.Before > 0 && rec.Seq >= f.Before {
 			continue
 		}
 		found++

@@ -45,6 +45,21 @@ func TestCSVHoldsNoFormula(t *testing.T) {
 	}
 }
 
+// TestGoOn: what is printed can be pasted into a shell.
+func TestGoOn(t *testing.T) {
+	for want, args := range map[string][]string{
+		"kioskctl log query --before 7":                                             nil,
+		"kioskctl log query --event case.submit --before 7":                         {"--event", "case.submit", "--before", "90"},
+		"kioskctl log query --csv --before 7":                                       {"-before=90", "--csv"},
+		"kioskctl log query --from '2026-03-01 08:30' --before 7":                   {"--before=9", "--from", "2026-03-01 08:30"},
+		`kioskctl log query --account 'a'\''; rm -rf $HOME' --device '' --before 7`: {"--account", "a'; rm -rf $HOME", "--device", ""},
+	} {
+		if got := goOn(args, 7); got != want {
+			t.Errorf("%q:\n got %s\nwant %s", args, got, want)
+		}
+	}
+}
+
 func TestMoments(t *testing.T) {
 	for text, want := range map[string]string{
 		"2026-03-01":           "2026-02-28T16:00:00Z",

@@ -10,7 +10,8 @@
 //	kioskctl log verify --file EXPORT --key PEM [--county PEM] [--seal-key PEM] [--json]
 //	kioskctl log export [--config FILE] [--out FILE] [--json]   FILE must not be there
 //	kioskctl log query [--from TIME] [--to TIME] [--case NUMBER] [--account NUMBER] [--service ID] [--device KIND]
-//	         [--event ID] [--outcome OUTCOME] [--role ROLE] [--limit N] [--file EXPORT] [--json | --csv]
+//	         [--event ID] [--outcome OUTCOME] [--role ROLE] [--limit N] [--before N] [--look N]
+//	         [--file EXPORT] [--json | --csv]
 //	kioskctl receipt verify --terminal-key PEM [--county-key PEM] [--case NUMBER] [--text TEXT | --file FILE] [--json]
 //	kioskctl enrol   --code CODE [--config FILE] [--json]
 //	kioskctl vault key    [--config FILE] [--json]

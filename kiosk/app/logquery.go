@@ -15,17 +15,23 @@ import (
 
 // LogQuestion asks for a page of the operation log, the newest records first.
 type LogQuestion struct {
-	Filter vault.LogFilter // Before is where the page begins; Limit is at most LogPageMax
+	Filter vault.LogFilter // Before is where the page begins; Limit is at most LogPageMax, Look at most LogLookMax
+	Next   bool            // it goes on with a question that was asked, and logged, before
 }
 
 // LogPageMax is how many records a page holds at most: what the control socket
 // carries in one line even if each is as long as a record can be.
 const LogPageMax = 200
 
-// LogPage is a page of the operation log.
+// LogLookMax is how many records that were not asked for a page reads at most:
+// some five seconds on a terminal. A log of years has millions.
+const LogLookMax = 200_000
+
+// LogPage is a page of the operation log. It may be empty though there are more.
 type LogPage struct {
 	Records []json.RawMessage // in their canonical form, which is JSON
 	Before  int64             // asks for the next page; 0: there is none
+	Passed  int               // records that were read and not asked for
 }
 
 // logPage answers a LogQuestion. Who looks at the log is in the log, once for
@@ -35,19 +41,19 @@ func (a *App) logPage(ctx context.Context, q LogQuestion) (p LogPage, err error)
 	if f.Limit <= 0 || f.Limit > LogPageMax {
 		f.Limit = LogPageMax
 	}
+	if f.Look <= 0 || f.Look > LogLookMax {
+		f.Look = LogLookMax
+	}
 	p.Records = []json.RawMessage{}
-	last := int64(0)
-	err = a.vault.LogEach(ctx, f, func(r oplog.Record) error {
-		p.Records, last = append(p.Records, r.Encode()), r.Seq
+	seen, err := a.vault.LogEach(ctx, f, func(r oplog.Record) error {
+		p.Records = append(p.Records, r.Encode())
 		return nil
 	})
 	if err != nil {
 		return LogPage{}, err
 	}
-	if len(p.Records) == f.Limit {
-		p.Before = last
-	}
-	if q.Filter.Before > 0 {
+	p.Before, p.Passed = seen.Before, seen.Passed
+	if q.Next {
 		return p, nil
 	}
 	_, err = a.vault.Record(ctx, oplog.Entry{Event: oplog.QueryMade, Role: oplog.RoleTechnician,
@@ -57,49 +63,57 @@ func (a *App) logPage(ctx context.Context, q LogQuestion) (p LogPage, err error)
 
 // EachLog calls each for the records of the terminal's log that a filter
 // selects, the newest first: asked page by page of the program that runs, or
-// read from the vault when none does. Limit 0 is all of them.
-func EachLog(ctx context.Context, c config.Config, version string, f vault.LogFilter, each func(oplog.Record) error) error {
+// read from the vault when none does. Limit 0 is all of them. rest is above 0
+// when it ended because of the filter's Look: as its Before it goes on.
+func EachLog(ctx context.Context, c config.Config, version string, f vault.LogFilter, each func(oplog.Record) error) (rest int64, err error) {
 	ask := func(q LogQuestion) (p LogPage, err error) {
 		err = control.Call(ctx, control.Path(c.Data), "log-query", q, &p)
 		return p, err
 	}
-	err := eachPage(f, ask, each)
+	rest, err = eachPage(f, ask, each)
 	if !errors.Is(err, control.ErrNotRunning) {
-		return err
+		return rest, err
 	}
-	return withVault(ctx, c, version, func(a *App) error {
-		return eachPage(f, func(q LogQuestion) (LogPage, error) { return a.logPage(ctx, q) }, each)
+	err = withVault(ctx, c, version, func(a *App) (err error) {
+		rest, err = eachPage(f, func(q LogQuestion) (LogPage, error) { return a.logPage(ctx, q) }, each)
+		return err
 	})
+	return rest, err
 }
 
-func eachPage(f vault.LogFilter, ask func(LogQuestion) (LogPage, error), each func(oplog.Record) error) error {
-	left := f.Limit
-	for {
-		f.Limit = LogPageMax
+func eachPage(f vault.LogFilter, ask func(LogQuestion) (LogPage, error), each func(oplog.Record) error) (rest int64, err error) {
+	left, look := f.Limit, f.Look
+	for q := (LogQuestion{Filter: f}); ; q.Next = true {
+		q.Filter.Limit, q.Filter.Look = LogPageMax, look
 		if left > 0 {
-			f.Limit = min(left, LogPageMax)
+			q.Filter.Limit = min(left, LogPageMax)
 		}
-		p, err := ask(LogQuestion{Filter: f})
+		p, err := ask(q)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for _, line := range p.Records {
 			r, err := oplog.Decode(line)
 			if err != nil {
-				return fmt.Errorf("query the log: %w", err)
+				return 0, fmt.Errorf("query the log: %w", err)
 			}
 			if err := each(r); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		if left > 0 {
 			if left -= len(p.Records); left <= 0 {
-				return nil
+				return 0, nil
 			}
 		}
 		if p.Before == 0 {
-			return nil
+			return 0, nil
 		}
-		f.Before = p.Before
+		if f.Look > 0 {
+			if look -= p.Passed; look <= 0 {
+				return p.Before, nil
+			}
+		}
+		q.Filter.Before = p.Before
 	}
 }

@@ -22,11 +22,12 @@ func TestEachLog(t *testing.T) {
 	cfg := x.o.Config
 	read := func(f vault.LogFilter) (got []int64) {
 		t.Helper()
-		if err := EachLog(t.Context(), cfg, "test", f, func(r oplog.Record) error {
+		rest, err := EachLog(t.Context(), cfg, "test", f, func(r oplog.Record) error {
 			got = append(got, r.Seq)
 			return nil
-		}); err != nil {
-			t.Fatal(err)
+		})
+		if err != nil || rest != 0 {
+			t.Fatalf("rest %d, %v", rest, err)
 		}
 		for i := 1; i < len(got); i++ {
 			if got[i] >= got[i-1] {
@@ -51,11 +52,34 @@ func TestEachLog(t *testing.T) {
 	if got := read(vault.LogFilter{Event: oplog.QueryMade}); len(got) != 5 {
 		t.Errorf("%d records of 5 questions", len(got))
 	}
+	ends := func() {
+		t.Helper()
+		f := vault.LogFilter{Event: oplog.LogExport, Look: 100} // there is none
+		rounds := int64(0)
+		for ; rounds < n; rounds++ {
+			rest, err := EachLog(t.Context(), cfg, "test", f, func(r oplog.Record) error { return errors.New("found " + string(r.Event)) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rest == 0 {
+				break
+			}
+			f.Before = rest
+		}
+		if rounds < n/100 || rounds > n/100+2 {
+			t.Errorf("the log was seen after %d questions of 100 records", rounds)
+		}
+	}
+	ends()
+	if got := read(vault.LogFilter{Event: oplog.QueryMade}); len(got) < n/100 {
+		t.Errorf("%d records of more than %d questions", len(got), n/100)
+	}
 	boom := errors.New("enough")
-	if err := EachLog(t.Context(), cfg, "test", vault.LogFilter{}, func(oplog.Record) error { return boom }); !errors.Is(err, boom) {
+	if _, err := EachLog(t.Context(), cfg, "test", vault.LogFilter{}, func(oplog.Record) error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("got %v", err)
 	}
 	stop()
 	x.halt()
 	all()
+	ends()
 }

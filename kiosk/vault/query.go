@@ -22,9 +22,20 @@ type LogFilter struct {
 	Session      uint64
 	Before       int64 // only records with a smaller number, for the next page; 0 = from the end
 	Limit        int   // 0 = all
+	// Look is how many records that the rest does not select are read at most, so
+	// that a question that little answers ends; 0 = all. Records of other times,
+	// and of other cases, are not read at all and do not count.
+	Look int
 }
 
-// Takes reports whether a record is selected; Before and Limit do not count.
+// LogSeen tells how far a query came.
+type LogSeen struct {
+	Before int64 // with this as LogFilter.Before the next goes on; 0 = the log was seen to its beginning
+	Passed int   // records that were read and not selected
+}
+
+// Takes reports whether a record is selected; Before, Limit and
+// Look do not count.
 func (f LogFilter) Takes(r oplog.Record) bool {
 	same := func(want, have string) bool { return want == "" || want == have }
 	return same(string(f.Event), string(r.Event)) && same(string(f.Outcome), string(r.Outcome)) && same(f.Role, r.Role) &&
@@ -36,7 +47,7 @@ func (f LogFilter) Takes(r oplog.Record) bool {
 // LogQuery returns log records, the newest first. A record that cannot be read
 // any more is left out: LogVerify names it.
 func (v *Vault) LogQuery(ctx context.Context, f LogFilter) (out []oplog.Record, err error) {
-	err = v.LogEach(ctx, f, func(r oplog.Record) error {
+	_, err = v.LogEach(ctx, f, func(r oplog.Record) error {
 		out = append(out, r)
 		return nil
 	})
@@ -46,12 +57,13 @@ func (v *Vault) LogQuery(ctx context.Context, f LogFilter) (out []oplog.Record, 
 // LogEach is LogQuery for logs that do not fit into memory: it calls each for
 // one record after the other, until each returns an error, which it returns.
 // Between pages others have the database; what is logged meanwhile is not in
-// it.
-func (v *Vault) LogEach(ctx context.Context, f LogFilter, each func(oplog.Record) error) error {
+// it. It ends at the Limit, or after Look other records, and tells where to go
+// on.
+func (v *Vault) LogEach(ctx context.Context, f LogFilter, each func(oplog.Record) error) (seen LogSeen, err error) {
 	const what = "query the log"
 	db, err := v.reader(ctx, what)
 	if err != nil {
-		return err
+		return seen, err
 	}
 	v.mu.Lock()
 	first, before := v.start.Size(), v.tree.Size()
@@ -66,25 +78,32 @@ func (v *Vault) LogEach(ctx context.Context, f LogFilter, each func(oplog.Record
 		}
 		lines, last, err := v.queryPage(ctx, db, f, from, before)
 		if err != nil {
-			return v.fail(what, err)
+			return seen, v.fail(what, err)
 		}
 		for _, l := range lines {
 			r, err := oplog.Decode(l)
-			if err != nil || !f.Takes(r) {
-				continue
+			taken := err == nil && f.Takes(r)
+			if taken {
+				found++
+				if err := each(r); err != nil {
+					return seen, err
+				}
+			} else {
+				seen.Passed++
 			}
-			if err := each(r); err != nil {
-				return err
-			}
-			if found++; found == f.Limit {
-				return nil
+			// Behind one that cannot be read it would not be known where to go on.
+			if err == nil && (taken && found == f.Limit || f.Look > 0 && seen.Passed >= f.Look) {
+				if r.Seq > first {
+					seen.Before = r.Seq
+				}
+				return seen, nil
 			}
 		}
 		if before = from; len(lines) == page {
 			before = last
 		}
 	}
-	return nil
+	return seen, nil
 }
 
 // queryWindow is how many records one statement of a query looks at: a search
