@@ -232,7 +232,9 @@ func TestTheLineBreaksWhileScansGo(t *testing.T) {
 	if len(page) < 1<<20 {
 		t.Fatalf("a page of %d bytes is gone before it can be cut", len(page))
 	}
-	c := h.submit(h.filled("S01", page, page))
+	d := h.filled("S01", page, page)
+	d.Scans[1].Material, d.Scans[1].Page = "户口簿首页", 1 // two papers: two files
+	c := h.submit(d)
 	h.await("the body to be there", func() bool {
 		items, _, err := h.Queue(t.Context())
 		return err == nil && len(items) == 1 && items[0].State == cases.QueueSent

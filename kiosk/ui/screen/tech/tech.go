@@ -170,7 +170,7 @@ func (p *devicesPage) View(c *ui.Ctx) ui.View {
 		words, tag := deviceCard(l, h, name, detail), widget.Tag(l, tone, state)
 		var row fyne.CanvasObject = widget.MiddleRow(l.Gap(), widget.Fill(words), tag, test)
 		if l.Portrait { // beside the words there is no room
-			row = widget.Column(l.MM(2), words, widget.MiddleRow(l.Gap(), widget.Fill(tag), test))
+			row = widget.Column(l.MM(2), words, widget.MiddleRow(l.Gap(), tag, widget.Fill(widget.Spring()), test))
 		}
 		rows = append(rows, widget.CardPad(l, l.MM(4), row))
 	}
