@@ -19,7 +19,12 @@ import (
 // startRoll runs a simulated receipt printer.
 func startRoll(t *testing.T) (p *sim.Receipt, target string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return startRollAt(t, "127.0.0.1:0")
+}
+
+func startRollAt(t *testing.T, addr string) (p *sim.Receipt, target string) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +105,7 @@ func TestReceiptOnTheRoll(t *testing.T) {
 	}
 
 	roll.Set(sim.ReceiptNoPaper)
-	h.SelfTest(t.Context(), device.KindReceiptPrint)
+	h.roll.SelfTest(t.Context())
 	if d := of(device.KindReceiptPrint); d.Code != "RP-02" || !strings.Contains(d.Cause, "没有纸") || d.Remedy == "" {
 		t.Errorf("the health page says %+v", d)
 	}
@@ -112,7 +117,7 @@ func TestReceiptOnTheRoll(t *testing.T) {
 		t.Errorf("receipt on A4: %+v", r)
 	}
 	a4.PaperOut()
-	h.SelfTest(t.Context(), device.KindPagePrinter)
+	h.printer.SelfTest(t.Context())
 	_, err = h.Print(t.Context(), "办件回执", must(receipt()), func(string) {})
 	words(t, err, "RP-02", "小票打印机没有纸了")
 	if !strings.Contains(remedy(err), "换一卷") || !strings.Contains(remedy(err), "补打") {
@@ -154,7 +159,7 @@ func TestRollAlone(t *testing.T) {
 		t.Errorf("%+v %v", r, err)
 	}
 	roll.Set(sim.ReceiptWell)
-	h.SelfTest(t.Context(), device.KindReceiptPrint)
+	h.roll.SelfTest(t.Context())
 	if n, _ := roll.Pieces(); n != 0 {
 		t.Errorf("%d pieces of paper by themselves", n)
 	}
@@ -163,5 +168,26 @@ func TestRollAlone(t *testing.T) {
 	}
 	if n, _ := roll.Pieces(); n != 2 {
 		t.Errorf("%d pieces of paper, want the half and the whole", n)
+	}
+}
+
+// TestSimulatedRollClosesARealTerminal: a terminal that is enrolled for real does
+// no business beside a simulated receipt printer.
+func TestSimulatedRollClosesARealTerminal(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	c := startCounty(t)
+	o := options(t, t.TempDir(), "https://"+c.addr)
+	o.Config.Devices.ReceiptPrinter = "tcp://" + addr
+	x := boot(t, o)
+	x.enrol(c, false)
+	startRollAt(t, addr) // plugged in afterwards
+	x.await("the terminal to close", func() bool { return strings.Contains(x.Point().Closed, "拔掉模拟设备") })
+	if !x.Point().Demo {
+		t.Error("not marked")
 	}
 }
