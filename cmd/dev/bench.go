@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -234,91 +233,6 @@ footer{background:#fff;border-top:2px solid #D5DDE8;height:134px;padding:30px 48
 <header>芮城县就业社保服务　古魏镇 东关社区　10:03　已联网　呼叫帮办</header>
 <main><div class=h><b>请插入社保卡<br>或放上身份证</b><p>没带卡、看不清、不会用？<br>请按右上角“呼叫帮办”</p></div><div class=g>` + tiles + `</div></main>
 <footer>大字　声音 开　夜间　　咨询电话 12333　　工作人员</footer>`
-}
-
-// cardSays is what opensc-tool prints when it has read the number's record: its
-// identifier, its length and the first digits.
-const cardSays = "08 12 31 34 30 38 33 30"
-
-// cardAPDUs are the commands that the terminal sends to a card of form 1.
-func cardAPDUs() []string {
-	out := []string{"00A404000F7378312E73682EC9E7BBE1B1A3D5CF", "00A4020002EF05"}
-	for _, r := range [][2]int{{0x01, 16}, {0x02, 1}, {0x03, 4}, {0x04, 12}, {0x05, 4}, {0x06, 4}, {0x07, 9}} {
-		out = append(out, fmt.Sprintf("00B2%02X00%02X", r[0], r[1]+2))
-	}
-	out = append(out, "00A4020002EF06")
-	for _, r := range [][2]int{{0x08, 18}, {0x09, 30}, {0x4E, 20}, {0x0A, 1}, {0x0B, 1}, {0x0C, 3}, {0x0D, 4}} {
-		out = append(out, fmt.Sprintf("00B2%02X00%02X", r[0], r[1]+2))
-	}
-	return out
-}
-
-func benchCard(ctx context.Context, b benchStage) ([]figure, error) {
-	s, p, err := enrolledStage(ctx, b)
-	defer strikeAll(s)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.startKiosk(ctx); err != nil {
-		return nil, err
-	}
-	var ours, other []float64
-	for range b.rounds {
-		if _, err := p.page(ctx, "home"); err != nil {
-			return nil, err
-		}
-		at := time.Now()
-		if err := s.simDo(ctx, "insert", "zhang"); err != nil {
-			return nil, err
-		}
-		if _, err := p.until(ctx, "the name", pageWait, func(s screenState) bool { return s.Page == "identity" && s.says("张") }); err != nil {
-			return nil, err
-		}
-		ours = append(ours, since(at)*1000)
-		if _, err := p.until(ctx, "the county's check", countyWait, settled); err != nil {
-			return nil, err
-		}
-		if err := p.tap(ctx, "back"); err != nil {
-			return nil, err
-		}
-		if err := s.simDo(ctx, "remove"); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := p.page(ctx, "home"); err != nil {
-		return nil, err
-	}
-	if err := s.stopKiosk(ctx); err != nil {
-		return nil, err
-	}
-	argv := []string{"opensc-tool", "-w", "-c", "default"}
-	for _, a := range cardAPDUs() {
-		argv = append(argv, "-s", a)
-	}
-	for range b.rounds {
-		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		var said bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &said, &said
-		if err := cmd.Start(); err != nil {
-			return nil, fmt.Errorf("opensc-tool: %w", err)
-		}
-		pause(ctx, time.Second) // it waits for the card by then
-		at := time.Now()
-		err := s.simDo(ctx, "insert", "zhang")
-		if err := errors.Join(err, cmd.Wait()); err != nil {
-			return nil, fmt.Errorf("opensc-tool: %w\n%s", err, said.String())
-		}
-		if !strings.Contains(said.String(), cardSays) {
-			return nil, fmt.Errorf("opensc-tool read no card\n%s", said.String())
-		}
-		other = append(other, since(at)*1000)
-		if err := s.simDo(ctx, "remove"); err != nil {
-			return nil, err
-		}
-		pause(ctx, time.Second)
-	}
-	return []figure{{Name: "card put in to name on the screen", Unit: "ms", Ours: quantile(ours, .5), Rival: "opensc-tool -w -s, same commands",
-		Other: quantile(other, .5), Note: fmt.Sprintf("median of %d; opensc-tool reads and shows nothing", b.rounds)}}, nil
 }
 
 // benchLines reads the output of go test -bench: name → unit → value.

@@ -75,11 +75,15 @@ type State struct {
 	CardLinked bool   `json:"card_linked"` // pcscd holds the card
 	TearAt     int    `json:"tear_at,omitempty"`
 	APDUs      int64  `json:"apdus"` // commands the cards got
-	IDReader   bool   `json:"id_reader"`
-	IDCard     string `json:"id_card"`
-	IDCommands int64  `json:"id_commands"`
-	Scanner    bool   `json:"scanner"`
-	Paper      string `json:"paper,omitempty"` // ready, out, jam
+	// When the card that is or was in got its first command and gave its last
+	// answer; zero before. What is measured against them is not the card's time.
+	Asked      time.Time `json:"asked,omitzero"`
+	Answered   time.Time `json:"answered,omitzero"`
+	IDReader   bool      `json:"id_reader"`
+	IDCard     string    `json:"id_card"`
+	IDCommands int64     `json:"id_commands"`
+	Scanner    bool      `json:"scanner"`
+	Paper      string    `json:"paper,omitempty"` // ready, out, jam
 	// Receipt is the receipt printer's ReceiptTrouble.
 	Receipt  string `json:"receipt,omitempty"`
 	Line     bool   `json:"line"`

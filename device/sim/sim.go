@@ -343,6 +343,7 @@ func (s *Sim) State() State {
 	var st State
 	s.slot.mu.Lock()
 	st.Reader, st.CardLinked, st.TearAt, st.APDUs = s.slot.plugged, s.slot.linked, s.slot.tearAt, s.slot.apdus
+	st.Asked, st.Answered = s.slot.asked, s.slot.answered
 	if s.slot.card != nil {
 		st.Card = s.slot.card.Name
 	}

@@ -48,6 +48,8 @@ type slot struct {
 	tearAt  int       // tear at this APDU from now, 0 never
 	left    time.Time // when the last card left
 	apdus   int64
+
+	asked, answered time.Time // see State
 }
 
 func newSlot(addr string, log *slog.Logger) *slot {
@@ -65,6 +67,7 @@ func (s *slot) insert(ctx context.Context, c *CardFile) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.card, s.tearAt = c, 0
+	s.asked, s.answered = time.Time{}, time.Time{}
 	if s.plugged {
 		s.start(ctx, os)
 	}
@@ -218,6 +221,9 @@ func (s *slot) talk(conn net.Conn, os *cardOS) (torn bool) {
 		}
 		s.mu.Lock()
 		s.apdus++
+		if s.asked.IsZero() {
+			s.asked = time.Now()
+		}
 		if s.tearAt > 0 {
 			s.tearAt--
 			torn = s.tearAt == 0
@@ -229,7 +235,11 @@ func (s *slot) talk(conn net.Conn, os *cardOS) (torn bool) {
 		if os.delay > 0 {
 			time.Sleep(os.delay) // the card's own time, bounded by ParseCard
 		}
-		if writeMessage(conn, os.apdu(msg)) != nil {
+		answer := os.apdu(msg)
+		s.mu.Lock()
+		s.answered = time.Now() // before it is out, or who got it may be ahead of it
+		s.mu.Unlock()
+		if writeMessage(conn, answer) != nil {
 			return false
 		}
 	}
