@@ -1,15 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
-
-	"cunban/device/sim"
 )
 
 // cardSays is what opensc-tool prints when it has read the number's record: its
@@ -41,12 +43,58 @@ func cardAPDUs() []string {
 	return out
 }
 
+// simHand moves the simulated card over the simulator's control socket itself:
+// starting kioskctl for it would count.
+type simHand struct {
+	conn net.Conn
+	in   *bufio.Scanner
+}
+
+// simTimes are when the card was asked first and when it answered last.
+type simTimes struct{ Asked, Answered time.Time }
+
+func dialSim(dir string) (*simHand, error) {
+	conn, err := net.Dial("unix", filepath.Join(dir, "control.sock"))
+	if err != nil {
+		return nil, fmt.Errorf("simulator: %w", err)
+	}
+	return &simHand{conn, bufio.NewScanner(conn)}, nil
+}
+
+func (h *simHand) do(verb, card string) (simTimes, error) {
+	var reply struct {
+		OK    bool
+		Error string
+		State simTimes
+	}
+	line, err := json.Marshal(map[string]string{"do": verb, "card": card})
+	if err != nil {
+		return simTimes{}, fmt.Errorf("simulator %s: %w", verb, err)
+	}
+	if err := h.conn.SetDeadline(time.Now().Add(pageWait)); err != nil {
+		return simTimes{}, fmt.Errorf("simulator %s: %w", verb, err)
+	}
+	if _, err := h.conn.Write(append(line, '\n')); err != nil {
+		return simTimes{}, fmt.Errorf("simulator %s: %w", verb, err)
+	}
+	if !h.in.Scan() {
+		return simTimes{}, fmt.Errorf("simulator %s: no answer: %w", verb, errors.Join(net.ErrClosed, h.in.Err()))
+	}
+	if err := json.Unmarshal(h.in.Bytes(), &reply); err != nil {
+		return simTimes{}, fmt.Errorf("simulator %s: %w", verb, err)
+	}
+	if !reply.OK {
+		return simTimes{}, fmt.Errorf("simulator %s: %s", verb, reply.Error)
+	}
+	return reply.State, nil
+}
+
 // cardTimes are the parts of many readings, ms: from the card put in to the
 // first command (the reader and pcscd notice it), from there to the last answer
 // (the card, the reader and pcscd), from there to the end, and all of it.
 type cardTimes struct{ notice, card, after, all []float64 }
 
-func (c *cardTimes) add(in time.Time, st sim.State, end time.Time) error {
+func (c *cardTimes) add(in time.Time, st simTimes, end time.Time) error {
 	if st.Asked.Before(in) || st.Answered.Before(st.Asked) || end.Before(st.Answered) {
 		return fmt.Errorf("card times out of order: in %v, asked %v, answered %v, end %v", in, st.Asked, st.Answered, end)
 	}
@@ -71,11 +119,11 @@ func benchCard(ctx context.Context, b benchStage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	hand, err := sim.Dial(sim.SocketPath(s.simDir))
+	hand, err := dialSim(s.simDir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = hand.Close() }()
+	defer func() { _ = hand.conn.Close() }()
 	rounds := max(b.rounds, cardRounds)
 	ours, err := p.readCards(ctx, hand, rounds)
 	if err != nil {
@@ -126,7 +174,7 @@ func benchDecode(ctx context.Context, root string) ([]figure, error) {
 }
 
 // readCards has the terminal read a card again and again.
-func (p *player) readCards(ctx context.Context, hand *sim.Client, rounds int) (c cardTimes, err error) {
+func (p *player) readCards(ctx context.Context, hand *simHand, rounds int) (c cardTimes, err error) {
 	if err := p.st.startKiosk(ctx); err != nil {
 		return c, err
 	}
@@ -135,18 +183,18 @@ func (p *player) readCards(ctx context.Context, hand *sim.Client, rounds int) (c
 			return c, err
 		}
 		in := time.Now()
-		if _, err := hand.Do(ctx, sim.Request{Do: sim.Insert, Card: "zhang"}); err != nil {
+		if _, err := hand.do("insert", "zhang"); err != nil {
 			return c, err
 		}
 		end, err := p.named(ctx, "张")
 		if err != nil {
 			return c, err
 		}
-		reply, err := hand.Do(ctx, sim.Request{Do: sim.AskState})
+		st, err := hand.do("state", "")
 		if err != nil {
 			return c, err
 		}
-		if err := c.add(in, *reply.State, end); err != nil {
+		if err := c.add(in, st, end); err != nil {
 			return c, err
 		}
 		if _, err := p.until(ctx, "the county's check", countyWait, settled); err != nil {
@@ -155,7 +203,7 @@ func (p *player) readCards(ctx context.Context, hand *sim.Client, rounds int) (c
 		if err := p.tap(ctx, "back"); err != nil {
 			return c, err
 		}
-		if _, err := hand.Do(ctx, sim.Request{Do: sim.Remove}); err != nil {
+		if _, err := hand.do("remove", ""); err != nil {
 			return c, err
 		}
 	}
@@ -179,7 +227,7 @@ func (p *player) named(ctx context.Context, name string) (time.Time, error) {
 }
 
 // openscCards has opensc-tool send the same commands to the same card.
-func openscCards(ctx context.Context, hand *sim.Client, rounds int) (c cardTimes, err error) {
+func openscCards(ctx context.Context, hand *simHand, rounds int) (c cardTimes, err error) {
 	argv := []string{"opensc-tool", "-w", "-c", "default"}
 	for _, a := range cardAPDUs() {
 		argv = append(argv, "-s", a)
@@ -193,7 +241,7 @@ func openscCards(ctx context.Context, hand *sim.Client, rounds int) (c cardTimes
 		}
 		pause(ctx, time.Second) // it waits for the card by then
 		in := time.Now()
-		_, err := hand.Do(ctx, sim.Request{Do: sim.Insert, Card: "zhang"})
+		_, err := hand.do("insert", "zhang")
 		if err := errors.Join(err, cmd.Wait()); err != nil {
 			return c, fmt.Errorf("opensc-tool: %w\n%s", err, said.String())
 		}
@@ -201,14 +249,14 @@ func openscCards(ctx context.Context, hand *sim.Client, rounds int) (c cardTimes
 		if !strings.Contains(said.String(), cardSays) {
 			return c, fmt.Errorf("opensc-tool read no card\n%s", said.String())
 		}
-		reply, err := hand.Do(ctx, sim.Request{Do: sim.AskState})
+		st, err := hand.do("state", "")
 		if err != nil {
 			return c, err
 		}
-		if err := c.add(in, *reply.State, end); err != nil {
+		if err := c.add(in, st, end); err != nil {
 			return c, err
 		}
-		if _, err := hand.Do(ctx, sim.Request{Do: sim.Remove}); err != nil {
+		if _, err := hand.do("remove", ""); err != nil {
 			return c, err
 		}
 		pause(ctx, time.Second)
