@@ -3,5 +3,5 @@
 package app
 
 // raceBuild tells a build with the race detector, which does not lay small values
-// together.
+// together and makes frames longer.
 const raceBuild = true

@@ -8,7 +8,8 @@ import (
 // Freed memory is overwritten (keys.WipeFreed), with two exceptions that a core
 // after a visit showed. Go lays values of less than 16 bytes together into one
 // block (a name of three characters has nine), and the whole block stays as long
-// as one of them is needed: a clerk's name stood beside her number. And a stack is
+// as one of them is needed: a clerk's name stood beside her number, a resident's beside a
+// colour. And a stack is
 // never cleaned: what a function that has returned held stays readable, also in
 // stacks that no goroutine has any more. Neither can be switched off in Go, so
 // both are made rare here: apart keeps what is made from now on out of the block
