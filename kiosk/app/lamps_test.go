@@ -86,10 +86,10 @@ func TestSlowLampsDelayNobody(t *testing.T) {
 			t.Errorf("asking took %v", took)
 		}
 		<-time.After(2 * lampLimit)
+		cancel()
+		synctest.Wait()
 		if n := len(b.told); n == 0 || n > 3 || !slices.Equal(b.told[n-1], []device.Lamp{device.LampScanner}) {
 			t.Errorf("told %v", b.told)
 		}
-		cancel()
-		synctest.Wait()
 	})
 }
