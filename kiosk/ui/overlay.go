@@ -66,8 +66,13 @@ func (s *Shell) clear(l layer) {
 	}
 }
 
+// restack shows the overlays that there are, over something that shows nothing
+// and is always there: Fyne keeps of a container whose last object is taken away
+// all that was below it, until another comes (Canvas.walkTree looks at what a
+// container has, and never at one that has nothing). An answered question stood
+// in memory that way after the visit, and short texts beside its own.
 func (s *Shell) restack() {
-	s.layers.Objects = nil
+	s.layers.Objects = []fyne.CanvasObject{s.ground}
 	for l := range layerCount {
 		if o := s.overlay[l]; o != nil {
 			s.layers.Objects = append(s.layers.Objects, o.now)

@@ -85,6 +85,7 @@ type Shell struct {
 
 	main    *fyne.Container // top bar, body, footer
 	layers  *fyne.Container // overlays, top last
+	ground  *fyne.Container // below them, empty; see restack
 	bar     *widget.TopBar
 	busyL   *busyLayer
 	overlay map[layer]*cover
@@ -123,7 +124,8 @@ func New(o Options) *Shell {
 	s.finger = theme.NewFinger(s.o.Now)
 	s.finger.OnTouch = o.OnTouch
 	s.main = container.NewStack()
-	s.layers = container.NewStack()
+	s.ground = container.NewStack()
+	s.layers = container.NewStack(s.ground)
 	root := container.New(&watch{s.resized}, s.main, s.layers, newCatcher(s.Root, s.Post, s.finger.Touched))
 	o.Window.SetPadded(false)
 	o.Window.SetContent(root)
