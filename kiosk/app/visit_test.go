@@ -69,9 +69,8 @@ func TestEveryServiceReachesTheCounty(t *testing.T) {
 			t.Errorf("%s: number %q, %v", svc, c.Acceptance, err)
 		}
 		numbers[c.Acceptance] = true
-		if !h.eyes.saw(id, cases.Accepted) {
-			t.Errorf("%s: the page was not told", svc)
-		}
+		// The page is told after the vault knows.
+		h.await(svc+" on the page", func() bool { return h.eyes.saw(id, cases.Accepted) })
 		d, err := h.county.OpenDossier(t.Context(), id, "test")
 		if err != nil {
 			t.Errorf("%s: the county cannot open it: %v", svc, err)
