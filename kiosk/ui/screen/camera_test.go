@@ -210,7 +210,7 @@ func TestCameraComesBack(t *testing.T) {
 		t.Fatal("a broken camera is still offered")
 	}
 	st.shoot("camera-broken")
-	if s := st.settled(); !slices.Contains(s.Texts, "高拍仪：高拍仪没有画面。拔下高拍仪的线，等十秒再插上。") {
+	if s := st.settled(); !slices.Contains(s.Texts, "高拍仪没有画面。拔下高拍仪的线，等十秒再插上。") {
 		t.Errorf("%v", s.Texts)
 	}
 }
