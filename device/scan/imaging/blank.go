@@ -57,13 +57,13 @@ func blank(g *image.Gray, dpi int) bool {
 		return false
 	}
 	left := 0.0
-	var todo []int32
+	var stack []int32
 	for i, v := range g.Pix {
 		if v == 0 {
 			continue
 		}
 		var s spot
-		s, todo = fill(g, i, int(rimMost*perMM), todo)
+		s, stack = fill(g, i, int(rimMost*perMM), stack)
 		if area := float64(s.n) / (perMM * perMM); area >= leastSpeck && !s.hole(w, h, perMM) && !s.rim(w, h) {
 			if left += area; left >= leastMark {
 				return false
@@ -103,15 +103,15 @@ func threshold(g *image.Gray) (found int) {
 }
 
 // fill takes the spot around a marked pixel out of g; rim is how wide the edge
-// is. todo is room to work in.
-func fill(g *image.Gray, at, rim int, todo []int32) (spot, []int32) {
+// is. stack is room to work in.
+func fill(g *image.Gray, at, rim int, stack []int32) (spot, []int32) {
 	w, h := g.Rect.Dx(), g.Rect.Dy()
 	s := spot{x0: w, y0: h, x1: -1, y1: -1}
-	todo = append(todo[:0], int32(at))
+	stack = append(stack[:0], int32(at))
 	g.Pix[at] = 0
-	for len(todo) > 0 {
-		i := int(todo[len(todo)-1])
-		todo = todo[:len(todo)-1]
+	for len(stack) > 0 {
+		i := int(stack[len(stack)-1])
+		stack = stack[:len(stack)-1]
 		x, y := i%g.Stride, i/g.Stride
 		s.n++
 		if x >= rim && y >= rim && x < w-rim && y < h-rim {
@@ -122,12 +122,12 @@ func fill(g *image.Gray, at, rim int, todo []int32) (spot, []int32) {
 			for xx := max(x-1, 0); xx <= min(x+1, w-1); xx++ {
 				if j := yy*g.Stride + xx; g.Pix[j] != 0 {
 					g.Pix[j] = 0
-					todo = append(todo, int32(j))
+					stack = append(stack, int32(j))
 				}
 			}
 		}
 	}
-	return s, todo
+	return s, stack
 }
 
 // hole tells whether a spot is a punched hole: round, full, near an edge.
